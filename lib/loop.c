@@ -69,8 +69,7 @@ loop_timer_new(struct loop *loop, loop_cb *cb, void *arg)
 }
 
 void
-loop_timer_start(struct loop *loop, struct loop_timer *timer,
-    int64_t delay_ms)
+loop_timer_start(struct loop *loop, struct loop_timer *timer, int64_t delay_ms)
 {
 	loop->ops->timer_start(timer, delay_ms * 1000);
 }

@@ -48,8 +48,7 @@ struct loop_ops {
 	void (*timer_stop)(struct loop_timer *);
 	bool (*timer_pending)(const struct loop_timer *);
 	void (*timer_free)(struct loop_timer *);
-	struct loop_fd *(*fd_new)(struct loop *, int fd, loop_fd_cb *,
-	    void *arg);
+	struct loop_fd *(*fd_new)(struct loop *, int, loop_fd_cb *, void *);
 	void (*fd_want)(struct loop_fd *, unsigned events);
 	void (*fd_free)(struct loop_fd *);
 	/* Asks for loop_run_tasks at the end of this turn. */
@@ -84,8 +83,7 @@ double loop_random_unit(struct loop *);
 struct loop_timer *loop_timer_new(struct loop *, loop_cb *, void *arg);
 /* (Re)starts it: the callback runs once, `delay_ms` from now (0: soon). */
 void loop_timer_start(struct loop *, struct loop_timer *, int64_t delay_ms);
-void loop_timer_start_us(struct loop *, struct loop_timer *,
-    int64_t delay_us);
+void loop_timer_start_us(struct loop *, struct loop_timer *, int64_t delay_us);
 /* After this the callback does not run. */
 void loop_timer_stop(struct loop *, struct loop_timer *);
 bool loop_timer_pending(struct loop *, const struct loop_timer *);

@@ -61,8 +61,8 @@ struct stream {
  * Starts to connect; never NULL. `cbs` must outlive the stream. A host that
  * cannot be reached is reported by `down`.
  */
-struct stream *stream_connect(struct stream_net *,
-    const struct stream_target *, const struct stream_cbs *, void *arg);
+struct stream *stream_connect(struct stream_net *, const struct stream_target *,
+    const struct stream_cbs *, void *arg);
 /* Copies `bytes` for sending, in order; ignored after `down`. */
 void stream_write(struct stream *, const void *bytes, size_t len);
 /* Off: no `data` until it is on again, and TCP holds the peer back. */
