@@ -3,11 +3,21 @@
 LIB_LIBS = lib/libbase.a $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
 noinst_LIBRARIES += lib/libbase.a
 lib_libbase_a_SOURCES = \
+	lib/backoff.h \
 	lib/buf.c \
 	lib/buf.h \
 	lib/compiler.h \
+	lib/http_server.h \
+	lib/log.h \
 	lib/loop.c \
 	lib/loop.h \
+	lib/loop_libevent.h \
+	lib/metrics.h \
+	lib/notify.h \
+	lib/signals.h \
+	lib/stream.c \
 	lib/stream.h \
+	lib/stream_libevent.h \
+	lib/text.h \
 	lib/xalloc.c \
 	lib/xalloc.h
