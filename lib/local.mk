@@ -6,6 +6,8 @@ lib_libbase_a_SOURCES = \
 	lib/backoff.h \
 	lib/buf.c \
 	lib/buf.h \
+	lib/cli.c \
+	lib/cli.h \
 	lib/compiler.h \
 	lib/http_server.h \
 	lib/log.h \
