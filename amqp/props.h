@@ -45,9 +45,9 @@ enum rmq_props_verdict {
 	RMQ_PROPS_OK,
 	/* Top level as for OK; tables below nest past RMQ_TABLE_MAX_DEPTH. */
 	RMQ_PROPS_TOO_DEEP,
-	/* The headers table does not decode; all other properties are set. */
+	/* The headers table does not decode: left out, all others are set. */
 	RMQ_PROPS_BAD_HEADERS,
-	/* A length or flag lies; nothing is set. */
+	/* A length or flag lies, or bytes are left over; nothing is set. */
 	RMQ_PROPS_BROKEN,
 };
 
@@ -71,10 +71,18 @@ struct rmq_header {
  * entered.
  */
 int rmq_table_next(struct rmq_slice *table, struct rmq_header *) must_use;
-/* The first header of that name; false when there is none. */
+/* The same for an array ('A'): its elements have an empty name. */
+int rmq_array_next(struct rmq_slice *array, struct rmq_header *) must_use;
+/*
+ * The first header of that name; false when there is none (then *header is
+ * of no use).
+ */
 bool rmq_table_find(struct rmq_slice table, const char *name,
     struct rmq_header *);
-/* Any integer type as int64; false for other types. */
+/*
+ * Any integer type, or a timestamp (seconds), as int64; false for other types
+ * and for what does not fit.
+ */
 bool rmq_header_int(const struct rmq_header *, int64_t *value);
 /* A text ('S') as bytes; false for other types. */
 bool rmq_header_text(const struct rmq_header *, struct rmq_slice *text);
@@ -88,5 +96,7 @@ void rmq_table_add_int(struct buf *, const char *name, int64_t value);
 void rmq_table_add_bool(struct buf *, const char *name, bool value);
 void rmq_table_add_bytes(struct buf *, const char *name, const void *bytes,
     size_t len); /* type 'x' */
+void rmq_table_add_table(struct buf *, const char *name,
+    struct rmq_slice nested); /* type 'F'; without its length word */
 
 #endif
