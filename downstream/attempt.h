@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * One attempt: the message as handlers see it. The consumer fills it in from
+ * the delivery and its envelope; all texts are bytes from the wire, believed
+ * by nobody, and outlive the attempt (until its verdict or its cancel).
+ */
+#ifndef DLO_DOWNSTREAM_ATTEMPT_H
+#define DLO_DOWNSTREAM_ATTEMPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "downstream/verdict.h"
+
+/* Bytes that belong to somebody else, without a NUL; len 0: not there. */
+struct attempt_text {
+	const char *ptr;
+	size_t len;
+};
+
+struct attempt {
+	struct attempt_text pipeline;
+	struct attempt_text queue;
+	struct attempt_text id; /* dlo-id: never empty */
+	int64_t number;		/* this attempt, from 1 */
+	int64_t redrives;
+	struct attempt_text exchange; /* both as first received */
+	struct attempt_text routing_key;
+	struct attempt_text content_type;
+	struct attempt_text content_encoding;
+	struct attempt_text message_id;
+	struct attempt_text correlation_id;
+	struct attempt_text traceparent; /* headers of that name, unchecked */
+	struct attempt_text tracestate;
+	const void *body; /* may be NULL when body_bytes is 0 */
+	size_t body_bytes;
+};
+
+#endif
