@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include "lib/compiler.h"
+#include "lib/log.h"
 
 /* Whose connection it is; a set of them says whose secrets to read. */
 enum conf_role {
@@ -334,18 +335,9 @@ struct conf_redrived {
 	struct conf_identity broker;
 };
 
-enum conf_log_level {
-	CONF_LOG_ERROR,
-	CONF_LOG_WARN,
-	CONF_LOG_INFO,
-	CONF_LOG_DEBUG,
-};
-
-enum conf_log_format { CONF_LOG_LOGFMT, CONF_LOG_JSON };
-
 struct conf_log {
-	enum conf_log_level level;
-	enum conf_log_format format;
+	enum log_level level;
+	enum log_format format;
 };
 
 struct conf_features {

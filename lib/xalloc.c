@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "lib/xalloc.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +67,17 @@ xasprintf(const char *fmt, ...)
 	char *text;
 
 	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	return text;
+}
+
+char *
+xvasprintf(const char *fmt, va_list ap)
+{
+	char *text;
+
 	if (vasprintf(&text, fmt, ap) == -1)
 		out_of_memory(0);
-	va_end(ap);
 	return text;
 }

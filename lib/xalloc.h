@@ -7,6 +7,7 @@
 #ifndef DLO_LIB_XALLOC_H
 #define DLO_LIB_XALLOC_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "lib/compiler.h"
@@ -23,5 +24,6 @@ char *xstrdup(const char *text) must_use;
 char *xstrndup(const char *text, size_t len) must_use;
 /* A formatted string; the caller frees it. */
 char *xasprintf(const char *fmt, ...) printf_like(1, 2) must_use;
+char *xvasprintf(const char *fmt, va_list) printf_like(1, 0) must_use;
 
 #endif
