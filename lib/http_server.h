@@ -25,11 +25,11 @@ typedef void http_server_cb(void *arg, struct http_request *);
 
 /* Zeroed members take the default in brackets. */
 struct http_server_limits {
-	size_t header_bytes;	 /* [16 KiB] */
-	size_t body_bytes;	 /* [1 MiB] */
-	int64_t idle_ms;	 /* without progress, then closed [30 s] */
-	unsigned connections;	 /* more wait in the backlog [64] */
-	unsigned socket_mode;	 /* of a unix socket [0660] */
+	size_t header_bytes;  /* [16 KiB] */
+	size_t body_bytes;    /* [1 MiB] */
+	int64_t idle_ms;      /* without progress, then closed [30 s] */
+	unsigned connections; /* more wait in the backlog [64] */
+	unsigned socket_mode; /* of a unix socket [0660] */
 };
 
 /*
@@ -60,8 +60,7 @@ const char *http_server_path(const struct http_request *);
 /* The decoded value of a query parameter; NULL: there is none. */
 const char *http_server_query(const struct http_request *, const char *key);
 /* A header's value; NULL: there is none. */
-const char *http_server_header(const struct http_request *,
-    const char *name);
+const char *http_server_header(const struct http_request *, const char *name);
 const uint8_t *http_server_body(const struct http_request *, size_t *len);
 
 /* Adds a header to the answer to come. */

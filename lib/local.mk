@@ -3,6 +3,7 @@
 LIB_LIBS = lib/libbase.a $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
 noinst_LIBRARIES += lib/libbase.a
 lib_libbase_a_SOURCES = \
+	lib/backoff.c \
 	lib/backoff.h \
 	lib/buf.c \
 	lib/buf.h \
@@ -10,16 +11,20 @@ lib_libbase_a_SOURCES = \
 	lib/cli.h \
 	lib/compiler.h \
 	lib/http_server.h \
+	lib/log.c \
 	lib/log.h \
 	lib/loop.c \
 	lib/loop.h \
 	lib/loop_libevent.h \
+	lib/metrics.c \
 	lib/metrics.h \
 	lib/notify.h \
 	lib/signals.h \
 	lib/stream.c \
 	lib/stream.h \
 	lib/stream_libevent.h \
+	lib/text.c \
 	lib/text.h \
+	lib/text_utf8.c \
 	lib/xalloc.c \
 	lib/xalloc.h

@@ -56,19 +56,19 @@ struct log_field {
 };
 
 /* Text (NULL: left out), or `len` bytes of whatever; long ones are cut. */
-#define LOG_STR(key, text) log_field_text(key, text)
+#define LOG_STR(key, text)	 log_field_text(key, text)
 #define LOG_BYTES(key, ptr, len) log_field_bytes(key, ptr, len)
 #define LOG_INT(k, n) \
-	((struct log_field) { .key = (k), .type = LOG_TYPE_INT, \
-	    .value.i = (n) })
+	((struct log_field){ .key = (k), .type = LOG_TYPE_INT, .value.i = (n) })
 #define LOG_UINT(k, n) \
-	((struct log_field) { .key = (k), .type = LOG_TYPE_UINT, \
+	((struct log_field){ .key = (k), \
+	    .type = LOG_TYPE_UINT, \
 	    .value.u = (n) })
 #define LOG_DBL(k, n) \
-	((struct log_field) { .key = (k), .type = LOG_TYPE_DBL, \
-	    .value.d = (n) })
+	((struct log_field){ .key = (k), .type = LOG_TYPE_DBL, .value.d = (n) })
 #define LOG_BOOL(k, yes) \
-	((struct log_field) { .key = (k), .type = LOG_TYPE_BOOL, \
+	((struct log_field){ .key = (k), \
+	    .type = LOG_TYPE_BOOL, \
 	    .value.b = (yes) })
 
 #define log_event(level, event, ...) \
@@ -79,8 +79,8 @@ struct log_field {
 		} \
 	} while (0)
 #define log_error(...) log_event(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(...) log_event(LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(...) log_event(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...)  log_event(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_event(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_event(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /* Gets a line without its newline; `line` is gone on return. */
@@ -109,7 +109,6 @@ int log_format_parse(const char *name, enum log_format *) must_use;
 
 /* What LOG_STR and LOG_BYTES make. */
 struct log_field log_field_text(const char *key, const char *text);
-struct log_field log_field_bytes(const char *key, const void *ptr,
-    size_t len);
+struct log_field log_field_bytes(const char *key, const void *ptr, size_t len);
 
 #endif

@@ -17,6 +17,7 @@
 #ifndef DLO_LIB_METRICS_H
 #define DLO_LIB_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,9 +34,10 @@ struct metrics_cell {
 	struct metrics_family *family;
 	struct metrics_cell *next;	/* in order of creation */
 	struct metrics_cell *next_hash; /* same slot of the table */
-	char **labels;			/* values, escaped for the output */
+	char **labels;			/* their values, UTF-8 */
 	double value;			/* counter, gauge; histogram: sum */
-	uint64_t *buckets;		/* histogram: not cumulated, +Inf last */
+	uint64_t *buckets; /* histogram: not cumulated, +Inf last */
+	bool overflow;	   /* counts what had no room for a cell */
 };
 
 typedef void metrics_render_cb(void *arg);
@@ -58,8 +60,7 @@ struct metrics_family *metrics_gauge(struct metrics *, const char *name,
     const char *help, const char *labels);
 /* `bounds`: `count` upper bounds, rising, without +Inf; copied. */
 struct metrics_family *metrics_histogram(struct metrics *, const char *name,
-    const char *help, const char *labels, const double *bounds,
-    size_t count);
+    const char *help, const char *labels, const double *bounds, size_t count);
 /* Bounds from 1 ms to 60 s that suit most waits, in seconds. */
 struct metrics_family *metrics_histogram_seconds(struct metrics *,
     const char *name, const char *help, const char *labels);
@@ -67,8 +68,8 @@ struct metrics_family *metrics_histogram_seconds(struct metrics *,
 /* The cell of these label values (text), made when it is new. */
 #define metrics_cell(family, ...) \
 	metrics_cell_get(family, \
-	    (const char *const[]) { NULL, ##__VA_ARGS__ } + 1, \
-	    array_len(((const char *const[]) { NULL, ##__VA_ARGS__ })) - 1)
+	    (const char *const[]){ NULL, ##__VA_ARGS__ } + 1, \
+	    array_len(((const char *const[]){ NULL, ##__VA_ARGS__ })) - 1)
 /* As the macro: `count` values, as many as the family has labels. */
 struct metrics_cell *metrics_cell_get(struct metrics_family *,
     const char *const *values, size_t count);

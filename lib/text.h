@@ -52,9 +52,8 @@ void text_percent(struct buf *out, const void *bytes, size_t len);
 /* `2025-01-31T12:00:00.000Z`; years are kept within 0000–9999. */
 const char *text_iso8601(char out[TEXT_ISO8601_SPACE], int64_t wall_ms);
 /* A version 4 UUID from 128 random bits. */
-const char *text_uuid4(char out[TEXT_UUID_SPACE], uint64_t high,
-    uint64_t low);
-/* For people: `250ms`, `1.5s`, `10m`, `2h 5m`, `7d`. */
+const char *text_uuid4(char out[TEXT_UUID_SPACE], uint64_t high, uint64_t low);
+/* For people: `250ms`, `1.5s`, `10m`, `2h 5m`, `7d`; below 0: `0ms`. */
 const char *text_duration(char out[TEXT_DURATION_SPACE], int64_t ms);
 /* For people: `512 B`, `1.5 KiB`, `16 MiB`. */
 const char *text_size(char out[TEXT_SIZE_SPACE], uint64_t bytes);

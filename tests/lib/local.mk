@@ -1,5 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-check_PROGRAMS += tests/lib/test_buf
+LIB_TESTS_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += \
+	tests/lib/test_backoff \
+	tests/lib/test_buf \
+	tests/lib/test_log \
+	tests/lib/test_metrics \
+	tests/lib/test_text
+tests_lib_test_backoff_SOURCES = tests/lib/test_backoff.c tests/unit.h
+tests_lib_test_backoff_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_buf_SOURCES = tests/lib/test_buf.c tests/unit.h
-tests_lib_test_buf_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_lib_test_buf_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_log_SOURCES = tests/lib/test_log.c tests/unit.h
+tests_lib_test_log_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_metrics_SOURCES = tests/lib/test_metrics.c tests/unit.h
+tests_lib_test_metrics_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_text_SOURCES = tests/lib/test_text.c tests/unit.h
+tests_lib_test_text_LDADD = $(LIB_TESTS_LDADD)
