@@ -161,14 +161,19 @@ enum conf_probe_kind {
 	CONF_PROBE_AMQP,
 };
 
+/* A name or address and a port. */
+struct conf_address {
+	const char *host; /* IPv6 without brackets */
+	uint16_t port;
+};
+
 /* How to tell that a downstream is healthy. */
 struct conf_probe {
 	enum conf_probe_kind kind;
-	const char *url;	   /* http; else NULL */
-	uint32_t expect;	   /* http: the status that is good */
-	const char *host;	   /* tcp; else NULL; no brackets */
-	uint16_t port;		   /* tcp */
-	struct conf_texts command; /* exec: argv */
+	const char *url;	     /* http; else NULL */
+	uint32_t expect;	     /* http: the status that is good */
+	struct conf_address address; /* tcp; else its host is NULL */
+	struct conf_texts command;   /* exec: argv */
 	int64_t every_ms;
 	int64_t timeout_ms;
 	uint32_t rise; /* good probes in a row that make it healthy */
