@@ -3,8 +3,12 @@
 DLX_LIBS = dlx/libdlx.a
 noinst_LIBRARIES += dlx/libdlx.a
 dlx_libdlx_a_SOURCES = \
+	dlx/broker.c \
+	dlx/broker.h \
 	dlx/envelope.h \
 	dlx/ladder.c \
 	dlx/ladder.h \
+	dlx/provision.c \
+	dlx/provision.h \
 	dlx/topology.h \
 	dlx/topology_run.h
