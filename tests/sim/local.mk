@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
+SIM_SOURCES = \
+	tests/sim/model.c \
+	tests/sim/model.h \
+	tests/sim/model_internal.h \
+	tests/sim/model_wire.c \
+	tests/sim/sim_loop.c \
+	tests/sim/sim_loop.h \
+	tests/sim/sim_net.c \
+	tests/sim/sim_net.h
+
+check_LIBRARIES = tests/sim/libsim.a
+tests_sim_libsim_a_SOURCES = $(SIM_SOURCES)
