@@ -11,11 +11,11 @@
  *	half-open -- good probe, or good trial message ----> closed (slowly)
  *	half-open -- bad probe, or bad trial message ------> open (for longer)
  *
- * Closing starts slowly: one attempt at once, doubling with each good result
- * up to the limit; until then one bad result opens it again. Results of
- * attempts that began before it last opened say nothing new and change
- * nothing. A result that does not count neither closes, opens, nor
- * interrupts a row; as a trial it makes room for the next one.
+ * Only a bad result opens it. Closing starts slowly: one attempt at once,
+ * doubling with each good result up to the limit; until then one bad result
+ * opens it again. Results of attempts that began before it last opened say
+ * nothing new and change nothing. A result that does not count neither
+ * closes, opens, nor interrupts a row; as a trial it makes room for the next.
  */
 #ifndef DLO_DOWNSTREAM_BREAKER_H
 #define DLO_DOWNSTREAM_BREAKER_H
@@ -62,7 +62,8 @@ struct breaker {
 	struct breaker_params params;
 	enum breaker_state state;
 	uint64_t ticket;    /* how often it opened: marks the attempts */
-	unsigned allowed;   /* attempts at once; below limit: slow start */
+	unsigned allowed;   /* attempts at once while closed */
+	bool slow;	    /* slow start: allowed is on its way to limit */
 	unsigned under_way; /* of those with the current ticket */
 	unsigned row;	    /* bad results in a row */
 	unsigned openings;  /* since the limit was last reached */
@@ -99,7 +100,5 @@ void breaker_finish(struct breaker *, uint64_t ticket, enum breaker_result,
 void breaker_probe(struct breaker *, bool good, bool healthy, int64_t now_ms);
 /* Time has passed. */
 void breaker_tick(struct breaker *, int64_t now_ms);
-/* Another limit (≥ 1), when pipelines come and go. */
-void breaker_set_limit(struct breaker *, unsigned limit);
 
 #endif

@@ -4,6 +4,7 @@ DOWNSTREAM_LIBS = downstream/libdownstream.a $(CURL_LIBS)
 noinst_LIBRARIES += downstream/libdownstream.a
 downstream_libdownstream_a_SOURCES = \
 	downstream/attempt.h \
+	downstream/breaker.c \
 	downstream/breaker.h \
 	downstream/downstream.h \
 	downstream/handler.c \

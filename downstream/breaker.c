@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "downstream/breaker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/backoff.h"
+#include "lib/log.h"
+
+#define WHY_SPACE 64
+
+const char *
+breaker_state_name(enum breaker_state state)
+{
+	switch (state) {
+	case BREAKER_CLOSED:
+		return "closed";
+	case BREAKER_HALF_OPEN:
+		return "half-open";
+	case BREAKER_OPEN:
+		return "open";
+	}
+	abort();
+}
+
+void
+breaker_init(struct breaker *b, const char *name,
+    const struct breaker_params *params, uint64_t seed)
+{
+	memset(b, 0, sizeof(*b));
+	b->name = name;
+	b->params = *params;
+	b->state = BREAKER_CLOSED;
+	b->allowed = params->limit;
+	b->seed = seed;
+}
+
+/* The next number in [0, 1) from the seed: splitmix64. */
+static double
+chance(struct breaker *b)
+{
+	uint64_t z;
+
+	z = b->seed += 0x9e3779b97f4a7c15;
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return (double)((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
+}
+
+/* Legal: closed -> open -> half-open -> closed or open. */
+static bool
+legal(enum breaker_state from, enum breaker_state to)
+{
+	switch (from) {
+	case BREAKER_CLOSED:
+		return to == BREAKER_OPEN;
+	case BREAKER_OPEN:
+		return to == BREAKER_HALF_OPEN;
+	case BREAKER_HALF_OPEN:
+		return to == BREAKER_CLOSED || to == BREAKER_OPEN;
+	}
+	return false;
+}
+
+/* Attempts under way belong to the time before: the ticket moves on. */
+static void
+open_up(struct breaker *b, int64_t now_ms)
+{
+	const struct backoff backoff = {
+		.first_ms = b->params.open_ms,
+		.factor = 2,
+		.cap_ms = b->params.open_max_ms,
+		.jitter = BREAKER_OPEN_JITTER,
+	};
+
+	b->openings++;
+	b->open_until_ms =
+	    now_ms + backoff_delay_ms(&backoff, b->openings, chance(b));
+	b->ticket++;
+	b->under_way = 0;
+	b->row = 0;
+	memset(b->slots, 0, sizeof(b->slots));
+}
+
+static void
+breaker_enter(struct breaker *b, enum breaker_state to, int64_t now_ms,
+    const char *why)
+{
+	enum breaker_state from = b->state;
+
+	if (!legal(from, to))
+		abort();
+	b->state = to;
+	if (to == BREAKER_OPEN) {
+		open_up(b, now_ms);
+	} else if (to == BREAKER_CLOSED) {
+		b->slow = true;
+		b->allowed = 1;
+	}
+	log_info("breaker", LOG_STR("downstream", b->name),
+	    LOG_STR("from", breaker_state_name(from)),
+	    LOG_STR("to", breaker_state_name(to)), LOG_STR("why", why),
+	    LOG_INT("open_ms", breaker_open_ms(b, now_ms)));
+}
+
+enum breaker_state
+breaker_state(const struct breaker *b)
+{
+	return b->state;
+}
+
+unsigned
+breaker_room(const struct breaker *b)
+{
+	unsigned allowed = 0;
+
+	if (b->state == BREAKER_CLOSED)
+		allowed = b->allowed;
+	else if (b->state == BREAKER_HALF_OPEN && !b->params.probed)
+		allowed = 1;
+	return allowed > b->under_way ? allowed - b->under_way : 0;
+}
+
+int64_t
+breaker_due_ms(const struct breaker *b)
+{
+	return b->state == BREAKER_OPEN ? b->open_until_ms : -1;
+}
+
+int64_t
+breaker_open_ms(const struct breaker *b, int64_t now_ms)
+{
+	if (b->state != BREAKER_OPEN || b->open_until_ms <= now_ms)
+		return 0;
+	return b->open_until_ms - now_ms;
+}
+
+uint64_t
+breaker_start(struct breaker *b)
+{
+	if (breaker_room(b) == 0)
+		abort();
+	b->under_way++;
+	return b->ticket;
+}
+
+static int64_t
+slot_index(const struct breaker *b, int64_t now_ms)
+{
+	int64_t slice_ms = b->params.window_ms / BREAKER_SLOTS;
+
+	return now_ms / (slice_ms > 0 ? slice_ms : 1);
+}
+
+static void
+count(struct breaker *b, bool good, int64_t now_ms)
+{
+	int64_t index = slot_index(b, now_ms);
+	struct breaker_slot *slot = &b->slots[index % BREAKER_SLOTS];
+
+	if (slot->index != index)
+		*slot = (struct breaker_slot){ .index = index };
+	slot->good += good;
+	slot->bad += !good;
+	b->row = good ? 0 : b->row + 1;
+}
+
+/* Whether the last bad result was one too many; `why` says of what. */
+static bool
+too_bad(const struct breaker *b, int64_t now_ms, char why[WHY_SPACE])
+{
+	int64_t index = slot_index(b, now_ms);
+	uint64_t good = 0, bad = 0;
+	size_t i;
+
+	if (b->slow) {
+		snprintf(why, WHY_SPACE, "a failure in slow start");
+		return true;
+	}
+	if (b->row >= b->params.failures) {
+		snprintf(why, WHY_SPACE, "%u failures in a row", b->row);
+		return true;
+	}
+	for (i = 0; i < BREAKER_SLOTS; i++) {
+		if (index - b->slots[i].index >= BREAKER_SLOTS)
+			continue;
+		good += b->slots[i].good;
+		bad += b->slots[i].bad;
+	}
+	if (good + bad < b->params.minimum ||
+	    (double)bad < b->params.ratio * (double)(good + bad))
+		return false;
+	snprintf(why, WHY_SPACE, "%llu failures of %llu",
+	    (unsigned long long)bad, (unsigned long long)(good + bad));
+	return true;
+}
+
+/* A good one in slow start: twice as many from now on. */
+static void
+speed_up(struct breaker *b)
+{
+	if (b->allowed < b->params.limit / 2 + b->params.limit % 2) {
+		b->allowed *= 2;
+		return;
+	}
+	b->allowed = b->params.limit;
+	b->slow = false;
+	b->openings = 0;
+	log_info("breaker_recovered", LOG_STR("downstream", b->name),
+	    LOG_UINT("limit", b->allowed));
+}
+
+void
+breaker_finish(struct breaker *b, uint64_t ticket, enum breaker_result result,
+    int64_t now_ms)
+{
+	char why[WHY_SPACE];
+
+	if (ticket != b->ticket)
+		return;
+	b->under_way--;
+	if (result == BREAKER_NOTHING)
+		return;
+	if (b->state == BREAKER_HALF_OPEN) {
+		if (result == BREAKER_GOOD)
+			breaker_enter(b, BREAKER_CLOSED, now_ms,
+			    "the trial message went well");
+		else
+			breaker_enter(b, BREAKER_OPEN, now_ms,
+			    "the trial message did not go well");
+		return;
+	}
+	count(b, result == BREAKER_GOOD, now_ms);
+	if (result == BREAKER_BAD && too_bad(b, now_ms, why))
+		breaker_enter(b, BREAKER_OPEN, now_ms, why);
+	else if (result == BREAKER_GOOD && b->slow)
+		speed_up(b);
+}
+
+void
+breaker_probe(struct breaker *b, bool good, bool healthy, int64_t now_ms)
+{
+	if (b->state != BREAKER_HALF_OPEN || !b->params.probed)
+		return;
+	if (!good)
+		breaker_enter(b, BREAKER_OPEN, now_ms, "a bad probe");
+	else if (healthy)
+		breaker_enter(b, BREAKER_CLOSED, now_ms, "the probe is good");
+}
+
+void
+breaker_tick(struct breaker *b, int64_t now_ms)
+{
+	if (b->state == BREAKER_OPEN && now_ms >= b->open_until_ms)
+		breaker_enter(b, BREAKER_HALF_OPEN, now_ms, "its time is up");
+}
