@@ -10,5 +10,9 @@ dlx_libdlx_a_SOURCES = \
 	dlx/ladder.h \
 	dlx/provision.c \
 	dlx/provision.h \
+	dlx/topology.c \
 	dlx/topology.h \
-	dlx/topology_run.h
+	dlx/topology_names.c \
+	dlx/topology_run.c \
+	dlx/topology_run.h \
+	dlx/topology_run_log.c

@@ -70,6 +70,8 @@ struct topology_item {
 	bool foreign;
 	/* Named by the user, not by our prefix; rights often differ. */
 	bool user_named;
+	/* Bindings: where in the list destination and source are. */
+	size_t target_index, source_index;
 	struct buf args; /* queues: arguments, a table without length word */
 };
 
@@ -90,6 +92,7 @@ struct topology *topology_new(const struct conf *, unsigned roles);
 /* NULL is fine. */
 void topology_free(struct topology *);
 
+bool topology_is_binding(const struct topology_item *);
 /* "exchange", "queue", "binding". */
 const char *topology_kind_name(enum topology_kind);
 /* Appends what it is: `queue orders.dlq`, `binding a -> b (key)`. */

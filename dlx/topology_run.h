@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "amqp/conn.h"
 #include "dlx/topology.h"
@@ -40,18 +41,23 @@ const char *topology_fault_name(enum topology_fault);
 struct topology_problem {
 	const struct topology_item *item;
 	enum topology_fault fault;
-	char *text; /* the broker's words; hostile bytes possible */
+	uint16_t code; /* the broker's reply code and words */
+	char *text;    /* hostile bytes possible */
 };
 
 struct topology_result {
-	/* False: connection lost or silent; start again when it is up. */
+	/*
+	 * False: the connection was lost, or has no channel left, or the
+	 * broker did not answer for 30 s. Close the connection if it is still
+	 * up, and start again on the next one.
+	 */
 	bool finished;
-	/* Whether it can be worked with: all problems are UNKNOWN ones. */
+	/* Finished, and all problems (if any) are UNKNOWN ones. */
 	bool usable;
 	struct topology_problem *problems;
 	size_t problem_count;
-	size_t declared; /* exchanges and queues declared or confirmed alike */
-	size_t unseen;	 /* bindings and arguments that could not be seen */
+	size_t alike;  /* objects declared, or found as declared */
+	size_t unseen; /* objects whose arguments or existence went unseen */
 };
 /* `result` lasts until the run is freed. Never called inside _new. */
 typedef void topology_done_cb(void *arg, const struct topology_result *);
