@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * The consumer daemon without its surroundings: connections, topology,
+ * pipelines and downstreams, on a loop and on streams from outside. Signals,
+ * the HTTP server and sd_notify are daemon.c's.
+ *
+ *	starting -- everything runs for the first time --> running
+ *	starting -- wrong password, queue missing, … ----> closing (not 0)
+ *	starting, running -- consumer_drain -------------> draining
+ *	draining -- all is settled, or out of time ------> closing
+ *	closing --- the connections are closed ----------> ended
+ *
+ * While starting, what an operator has to mend ends it; while running
+ * nothing does: it reconnects, redeclares and resumes. A broker that cannot
+ * be reached is waited for in either state.
+ */
+#ifndef DLO_CONSUMER_CONSUMER_H
+#define DLO_CONSUMER_CONSUMER_H
+
+#include <stdbool.h>
+
+#include "config/conf.h"
+#include "downstream/downstream.h"
+#include "lib/buf.h"
+#include "lib/loop.h"
+#include "lib/metrics.h"
+#include "lib/stream.h"
+
+struct consumer;
+
+/* Where it lives; copied by consumer_new. */
+struct consumer_env {
+	struct loop *loop;
+	struct stream_net *net;
+	struct metrics *metrics;
+	const char *instance; /* "host:pid", for the connections' names */
+	/* As in downstream_env: NULL for what the configuration asks for. */
+	struct handler *(
+	    *handler_new)(void *arg, const struct conf_downstream *);
+	struct probe_driver *(
+	    *driver_new)(void *arg, const struct conf_downstream *);
+	void *arg;
+};
+
+/* Called from the loop, never inside a call. */
+struct consumer_cbs {
+	/* Everything runs for the first time. */
+	void (*ready)(void *arg);
+	/* It is over, once: enum cli_exit. Free it at leisure. */
+	void (*ended)(void *arg, int exit_code);
+};
+
+/* Idle until consumer_start. `conf` and `cbs` must outlive it. */
+struct consumer *consumer_new(const struct consumer_env *,
+    const struct conf *conf, const struct consumer_cbs *cbs, void *arg);
+void consumer_start(struct consumer *);
+/*
+ * Stops consuming, lets attempts finish, sends held messages to the ladder,
+ * closes, then `ended`; bounded by consumer.drain_timeout.
+ */
+void consumer_drain(struct consumer *);
+/*
+ * True when both connections are up and every pipeline consumes or is paused
+ * by its policy; else `why` (may be NULL) gets a line for people.
+ */
+bool consumer_is_ready(const struct consumer *, struct buf *why);
+/*
+ * Ends it at once, without callbacks: the broker redelivers what was not
+ * acked. Not from one of its callbacks; NULL is fine.
+ */
+void consumer_free(struct consumer *);
+
+#endif

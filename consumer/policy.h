@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * What becomes of a message: may it be handed over, and what follows from
+ * the handler's verdict. Pure: time and chance are given, nothing is changed.
+ *
+ * A message whose next attempt could only come after its deadline is dead at
+ * once: waiting would bring nothing but a later notice. Where more than one
+ * reason holds, the one that makes a redrive pointless wins: a rejection,
+ * then the publisher's expiration, then used-up attempts, then our deadline.
+ */
+#ifndef DLO_CONSUMER_POLICY_H
+#define DLO_CONSUMER_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/conf.h"
+#include "dlx/envelope.h"
+#include "downstream/verdict.h"
+
+struct policy {
+	const struct conf_retry *retry;
+	uint64_t max_body_bytes;
+	bool retries; /* features.retry; false: one attempt, then dead */
+};
+
+enum policy_act {
+	POLICY_ATTEMPT, /* hand it over */
+	POLICY_ACK,	/* done */
+	POLICY_HOLD,	/* wait in memory for delay_ms, then attempt */
+	POLICY_LADDER,	/* let the broker bring it back after delay_ms */
+	POLICY_DEAD,	/* for `reason` */
+};
+/* "attempt", "ack", "hold", "ladder", "dead". */
+const char *policy_act_name(enum policy_act);
+
+struct policy_decision {
+	enum policy_act act;
+	int64_t delay_ms;	     /* hold, ladder; else 0 */
+	enum envelope_reason reason; /* dead; else NONE */
+};
+
+/* Before an attempt: POLICY_ATTEMPT or POLICY_DEAD. `now_ms`: wall clock. */
+struct policy_decision policy_admit(const struct policy *,
+    const struct envelope *, uint64_t body_bytes, int64_t now_ms);
+/*
+ * After an attempt that the envelope does not count yet: anything but
+ * POLICY_ATTEMPT. `unit_random` is in [0, 1).
+ */
+struct policy_decision policy_judge(const struct policy *,
+    const struct envelope *, const struct verdict *, int64_t now_ms,
+    double unit_random);
+
+#endif
