@@ -15,10 +15,13 @@ lib_libbase_a_SOURCES = \
 	lib/log.h \
 	lib/loop.c \
 	lib/loop.h \
+	lib/loop_libevent.c \
 	lib/loop_libevent.h \
 	lib/metrics.c \
 	lib/metrics.h \
+	lib/notify.c \
 	lib/notify.h \
+	lib/signals.c \
 	lib/signals.h \
 	lib/stream.c \
 	lib/stream.h \

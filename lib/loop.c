@@ -71,6 +71,10 @@ loop_timer_new(struct loop *loop, loop_cb *cb, void *arg)
 void
 loop_timer_start(struct loop *loop, struct loop_timer *timer, int64_t delay_ms)
 {
+	if (delay_ms > INT64_MAX / 1000)
+		delay_ms = INT64_MAX / 1000;
+	if (delay_ms < 0)
+		delay_ms = 0;
 	loop->ops->timer_start(timer, delay_ms * 1000);
 }
 

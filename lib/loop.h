@@ -67,6 +67,7 @@ struct loop {
 /* Runs until loop_stop; returns when the current turn has ended. */
 void loop_run(struct loop *);
 void loop_stop(struct loop *);
+/* Runs the tasks that are still queued, then frees it; NULL is fine. */
 void loop_free(struct loop *);
 
 /* Monotonic time, in microseconds or milliseconds since some start. */

@@ -8,7 +8,11 @@
 
 struct event_base;
 
-/* A loop on an event_base of its own; free it with loop_free. */
+/*
+ * A loop on an event_base of its own; free it with loop_free. From then on
+ * SIGPIPE is ignored (executed programs inherit that: who starts them sets it
+ * back), and libevent's memory and complaints go our ways.
+ */
 struct loop *loop_libevent_new(void);
 /* The event_base under a loop made by loop_libevent_new; not to be freed. */
 struct event_base *loop_libevent_base(struct loop *);

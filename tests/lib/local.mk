@@ -5,7 +5,10 @@ check_PROGRAMS += \
 	tests/lib/test_backoff \
 	tests/lib/test_buf \
 	tests/lib/test_log \
+	tests/lib/test_loop_libevent \
 	tests/lib/test_metrics \
+	tests/lib/test_notify \
+	tests/lib/test_signals \
 	tests/lib/test_text
 tests_lib_test_backoff_SOURCES = tests/lib/test_backoff.c tests/unit.h
 tests_lib_test_backoff_LDADD = $(LIB_TESTS_LDADD)
@@ -13,7 +16,13 @@ tests_lib_test_buf_SOURCES = tests/lib/test_buf.c tests/unit.h
 tests_lib_test_buf_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_log_SOURCES = tests/lib/test_log.c tests/unit.h
 tests_lib_test_log_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_loop_libevent_SOURCES = tests/lib/test_loop_libevent.c tests/unit.h
+tests_lib_test_loop_libevent_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_metrics_SOURCES = tests/lib/test_metrics.c tests/unit.h
 tests_lib_test_metrics_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_notify_SOURCES = tests/lib/test_notify.c tests/unit.h
+tests_lib_test_notify_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_signals_SOURCES = tests/lib/test_signals.c tests/unit.h
+tests_lib_test_signals_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_text_SOURCES = tests/lib/test_text.c tests/unit.h
 tests_lib_test_text_LDADD = $(LIB_TESTS_LDADD)
