@@ -51,7 +51,7 @@ struct rmq_reply {
 typedef void rmq_reply_cb(void *arg, const struct rmq_reply *);
 
 enum {
-	RMQ_PASSIVE = 1,   /* exists? nothing is made */
+	RMQ_PASSIVE = 1, /* exists? nothing is made */
 	RMQ_DURABLE = 2,
 	RMQ_EXCLUSIVE = 4,
 	RMQ_AUTO_DELETE = 8,
@@ -65,11 +65,11 @@ enum {
 void rmq_exchange_declare(struct rmq_channel *, const char *name,
     const char *type, unsigned flags, struct rmq_slice args, rmq_reply_cb *,
     void *arg);
-void rmq_exchange_delete(struct rmq_channel *, const char *name,
-    unsigned flags, rmq_reply_cb *, void *arg);
-void rmq_exchange_bind(struct rmq_channel *, const char *destination,
-    const char *source, const char *key, struct rmq_slice args,
+void rmq_exchange_delete(struct rmq_channel *, const char *name, unsigned flags,
     rmq_reply_cb *, void *arg);
+void rmq_exchange_bind(struct rmq_channel *, const char *destination,
+    const char *source, const char *key, struct rmq_slice args, rmq_reply_cb *,
+    void *arg);
 void rmq_queue_declare(struct rmq_channel *, const char *name, unsigned flags,
     struct rmq_slice args, rmq_reply_cb *, void *arg);
 void rmq_queue_delete(struct rmq_channel *, const char *name, unsigned flags,

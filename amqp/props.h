@@ -21,7 +21,7 @@
 enum rmq_prop {
 	RMQ_PROP_CONTENT_TYPE,
 	RMQ_PROP_CONTENT_ENCODING,
-	RMQ_PROP_HEADERS, /* value: the table without its length word */
+	RMQ_PROP_HEADERS,	/* value: the table without its length word */
 	RMQ_PROP_DELIVERY_MODE, /* one byte */
 	RMQ_PROP_PRIORITY,	/* one byte */
 	RMQ_PROP_CORRELATION_ID,
@@ -52,8 +52,8 @@ enum rmq_props_verdict {
 };
 
 /* Reads and checks properties (flags word first) down to every table. */
-enum rmq_props_verdict rmq_props_parse(struct rmq_props *, struct rmq_slice raw)
-    must_use;
+enum rmq_props_verdict rmq_props_parse(struct rmq_props *,
+    struct rmq_slice raw) must_use;
 /* Appends flags and properties as parsed or as put together by hand. */
 void rmq_props_write(struct buf *, const struct rmq_props *);
 

@@ -231,8 +231,8 @@ struct conf_retry {
 	uint32_t attempts; /* in all, before it is dead */
 	int64_t first_ms;
 	double factor;
-	int64_t cap_ms; /* at least first_ms */
-	double jitter;	/* drawn from [d * (1 - jitter), d] */
+	int64_t cap_ms;	     /* at least first_ms */
+	double jitter;	     /* drawn from [d * (1 - jitter), d] */
 	int64_t hold_ms;     /* delays up to this wait in memory */
 	int64_t deadline_ms; /* since the first failure */
 	const struct conf_rule *rules;
@@ -402,8 +402,7 @@ struct conf *conf_load(const char *path, unsigned roles,
 /* NULL is fine. */
 void conf_free(struct conf *);
 /* How to reach the broker in that role; belongs to the conf. */
-const struct conf_broker *conf_broker_for(const struct conf *,
-    enum conf_role);
+const struct conf_broker *conf_broker_for(const struct conf *, enum conf_role);
 /* By name; NULL when there is none. */
 const struct conf_pipeline *conf_pipeline_find(const struct conf *,
     const char *name);

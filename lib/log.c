@@ -241,7 +241,7 @@ write_line(const uint8_t *p, size_t len)
 			p += n;
 			len -= (size_t)n;
 		} else if (errno == EAGAIN) {
-			poll(&pollfd, 1, -1);
+			(void)poll(&pollfd, 1, -1); /* then try */
 		} else if (errno != EINTR) {
 			return; /* there is nobody left to tell */
 		}

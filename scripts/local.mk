@@ -5,4 +5,6 @@ check_SCRIPTS += \
 	tests/scripts/check-layers-red
 EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/broker \
-	scripts/deps
+	scripts/deps \
+	scripts/lint \
+	scripts/lint-house

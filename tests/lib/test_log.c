@@ -213,9 +213,9 @@ writes_whole_lines_to_stderr(void **state)
 	(void)state;
 	memset(value, 'a', sizeof(value));
 	assert_int_equal(pipe(pipe_fds), 0);
-	fcntl(pipe_fds[1], F_SETFL, O_NONBLOCK);
+	assert_int_equal(fcntl(pipe_fds[1], F_SETFL, O_NONBLOCK), 0);
 	saved = dup(STDERR_FILENO);
-	dup2(pipe_fds[1], STDERR_FILENO);
+	assert_true(dup2(pipe_fds[1], STDERR_FILENO) >= 0);
 	close(pipe_fds[1]);
 	reader.fd = pipe_fds[0];
 	log_set_sink(NULL, NULL);
@@ -223,7 +223,7 @@ writes_whole_lines_to_stderr(void **state)
 	pthread_create(&thread, NULL, read_all, &reader);
 	for (i = 0; i < 200; i++)
 		log_info("e", LOG_BYTES("v", value, sizeof(value)));
-	dup2(saved, STDERR_FILENO);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
 	close(saved);
 	pthread_join(thread, NULL);
 	close(pipe_fds[0]);

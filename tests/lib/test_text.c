@@ -56,9 +56,9 @@ parses_addresses(void **state)
 		assert_int_equal(address.port, cases[i].port);
 	}
 	memset(text, 'a', sizeof(text));
-	strcpy(text + TEXT_HOST_SPACE, ":80");
+	memcpy(text + TEXT_HOST_SPACE, ":80", 4);
 	assert_int_equal(text_parse_address(text, 80, &address), -1);
-	strcpy(text + TEXT_HOST_SPACE - 1, ":80");
+	memcpy(text + TEXT_HOST_SPACE - 1, ":80", 4);
 	assert_int_equal(text_parse_address(text, 80, &address), 0);
 }
 

@@ -177,7 +177,7 @@ model_entry_requeue(struct model_entry *entry)
 	entry->redelivered = true;
 	queue->unacked_count--;
 	queue->ready_count++;
-	TAILQ_FOREACH (other, &queue->ready, link) {
+	TAILQ_FOREACH(other, &queue->ready, link) {
 		if (other->place > entry->place) {
 			TAILQ_INSERT_BEFORE(other, entry, link);
 			return;
@@ -380,7 +380,7 @@ model_queue_pump(struct model_queue *queue)
 
 	queue_expire(queue);
 	while ((entry = TAILQ_FIRST(&queue->ready)) != NULL) {
-		TAILQ_FOREACH (consumer, &queue->consumers, of_queue) {
+		TAILQ_FOREACH(consumer, &queue->consumers, of_queue) {
 			if (consumer->unacked < consumer->prefetch)
 				break;
 		}
@@ -589,7 +589,7 @@ model_queue_find(const struct model *model, const char *name)
 {
 	struct model_queue *queue;
 
-	TAILQ_FOREACH (queue, &model->queues, link)
+	TAILQ_FOREACH(queue, &model->queues, link)
 		if (strcmp(queue->name, name) == 0)
 			return queue;
 	return NULL;
@@ -785,7 +785,7 @@ model_restart(struct model *model)
 	struct model_queue *queue;
 
 	model_wire_drop_all(model->wire);
-	TAILQ_FOREACH (queue, &model->queues, link)
+	TAILQ_FOREACH(queue, &model->queues, link)
 		model_queue_pump(queue);
 }
 
@@ -826,7 +826,7 @@ model_total(const struct model *model)
 	const struct model_queue *queue;
 	size_t total = 0;
 
-	TAILQ_FOREACH (queue, &model->queues, link)
+	TAILQ_FOREACH(queue, &model->queues, link)
 		total += model_depth(model, queue->name);
 	return total;
 }
@@ -840,6 +840,6 @@ model_each(const struct model *model, const char *name,
 
 	if (queue == NULL)
 		return;
-	TAILQ_FOREACH (entry, &queue->ready, link)
+	TAILQ_FOREACH(entry, &queue->ready, link)
 		cb(arg, entry->message->lineage);
 }

@@ -199,7 +199,7 @@ publish_verdict(void *arg)
 	}
 	/* The oldest ones may be confirmed together. */
 	ack.multiple = sim_chance(model->loop, 0.5);
-	TAILQ_FOREACH (other, &channel->publishes, link)
+	TAILQ_FOREACH(other, &channel->publishes, link)
 		if (other->tag < publish->tag &&
 		    (other->nack || !other->enqueued))
 			ack.multiple = 0;
@@ -300,7 +300,7 @@ channel_find(struct model_wire_conn *conn, uint16_t number)
 {
 	struct model_channel *channel;
 
-	TAILQ_FOREACH (channel, &conn->channels, link)
+	TAILQ_FOREACH(channel, &conn->channels, link)
 		if (channel->number == number)
 			return channel;
 	return NULL;
@@ -360,7 +360,7 @@ on_ack(struct model_channel *channel, const amqp_basic_ack_t *ack)
 		found = true;
 		queue = entry->queue;
 		TAILQ_REMOVE(&channel->unacked, entry, link);
-		TAILQ_FOREACH (consumer, &channel->consumers, of_channel) {
+		TAILQ_FOREACH(consumer, &channel->consumers, of_channel) {
 			if (consumer->queue == queue) {
 				consumer->unacked--;
 				break;
@@ -421,7 +421,7 @@ on_cancel(struct model_channel *channel, const amqp_basic_cancel_t *args)
 	char tag[256];
 
 	text_of(tag, args->consumer_tag);
-	TAILQ_FOREACH (consumer, &channel->consumers, of_channel) {
+	TAILQ_FOREACH(consumer, &channel->consumers, of_channel) {
 		if (strcmp(consumer->tag, tag) == 0) {
 			consumer_free(consumer);
 			break;
@@ -920,8 +920,8 @@ model_wire_close_a_channel(struct model_wire *wire)
 	struct model_wire_conn *conn;
 	struct model_channel *channel;
 
-	TAILQ_FOREACH (conn, &wire->conns, link) {
-		TAILQ_FOREACH (channel, &conn->channels, link) {
+	TAILQ_FOREACH(conn, &wire->conns, link) {
+		TAILQ_FOREACH(channel, &conn->channels, link) {
 			if (!channel->closing && sim_chance(loop, 0.3)) {
 				channel_error(channel, AMQP_INTERNAL_ERROR, 0,
 				    "INTERNAL_ERROR");
