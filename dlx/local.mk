@@ -5,7 +5,10 @@ noinst_LIBRARIES += dlx/libdlx.a
 dlx_libdlx_a_SOURCES = \
 	dlx/broker.c \
 	dlx/broker.h \
+	dlx/envelope.c \
 	dlx/envelope.h \
+	dlx/envelope_read.c \
+	dlx/envelope_write.c \
 	dlx/ladder.c \
 	dlx/ladder.h \
 	dlx/provision.c \
