@@ -4,13 +4,17 @@
  * One downstream of the configuration: its handler behind its breaker, and
  * its probe; shared by pipelines. Pipelines ask downstream_room before each
  * downstream_start, and listen: they are told at the end of the turn in which
- * the state changed or room came back, each time another one first.
+ * the state changed or room came back, each time another one first. So that
+ * all get their share, room that came back is there from then on, not before:
+ * in the callback of a verdict there may be none yet.
  *
  * The breaker hears of a verdict before the pipeline does, so that the
  * pipeline's callback already sees what came of it.
  */
 #ifndef DLO_DOWNSTREAM_DOWNSTREAM_H
 #define DLO_DOWNSTREAM_DOWNSTREAM_H
+
+#include <sys/queue.h>
 
 #include "downstream/attempt.h"
 #include "downstream/breaker.h"
@@ -26,12 +30,12 @@ struct downstream_call;
 
 /*
  * Embed it. `cb`: look at downstream_state and downstream_room again; it may
- * start and cancel attempts and unlisten itself, but no other listener.
+ * start and cancel attempts, listen and unlisten.
  */
 struct downstream_listener {
 	void (*cb)(void *arg);
 	void *arg;
-	struct downstream_listener *next, **prev; /* prev NULL: not in */
+	TAILQ_ENTRY(downstream_listener) entry;
 };
 
 /* Factories, for tests and the simulator. */

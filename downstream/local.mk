@@ -6,9 +6,23 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/attempt.h \
 	downstream/breaker.c \
 	downstream/breaker.h \
+	downstream/downstream.c \
 	downstream/downstream.h \
 	downstream/handler.c \
 	downstream/handler.h \
+	downstream/handler_http.c \
+	downstream/handler_noop.c \
+	downstream/http_client.c \
+	downstream/http_client.h \
+	downstream/http_headers.c \
+	downstream/http_headers.h \
+	downstream/http_verdict.c \
+	downstream/http_verdict.h \
+	downstream/probe.c \
 	downstream/probe.h \
+	downstream/probe_http.c \
+	downstream/probe_tcp.c \
+	downstream/trace.c \
+	downstream/trace.h \
 	downstream/verdict.c \
 	downstream/verdict.h

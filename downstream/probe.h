@@ -16,6 +16,7 @@
 #include "lib/loop.h"
 #include "lib/stream.h"
 
+struct conf_address;
 struct conf_probe;
 struct probe;
 struct probe_driver;
@@ -61,12 +62,12 @@ struct probe_driver {
 	const struct probe_driver_ops *ops;
 };
 
-/* GETs a URL and wants the status `expect`. */
+/* GETs a URL (copied) and wants the status `expect`. */
 struct probe_driver *probe_http_new(struct loop *, const char *url,
     unsigned expect);
-/* Connects and closes. */
-struct probe_driver *probe_tcp_new(struct loop *, struct stream_net *,
-    const char *host, uint16_t port);
+/* Connects and closes. Copies the address. */
+struct probe_driver *probe_tcp_new(struct stream_net *,
+    const struct conf_address *);
 /* The one that the configuration asks for; NULL for CONF_PROBE_NONE. */
 struct probe_driver *probe_driver_new(struct loop *, struct stream_net *,
     const struct conf_probe *);

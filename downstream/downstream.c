@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "downstream/downstream.h"
+
+#include <stdlib.h>
+
+#include "config/conf.h"
+#include "lib/xalloc.h"
+
+struct downstream_call {
+	struct downstream *owner;
+	struct handler_call *handling;
+	uint64_t ticket;
+	handler_done_cb *done;
+	void *arg;
+	LIST_ENTRY(downstream_call) entry;
+};
+
+LIST_HEAD(downstream_calls, downstream_call);
+TAILQ_HEAD(downstream_listeners, downstream_listener);
+
+struct downstream {
+	const struct conf_downstream *conf;
+	struct loop *loop;
+	struct handler *handler;
+	struct breaker breaker;
+	struct probe *probe;	 /* NULL: none */
+	struct loop_timer *tick; /* the breaker is due */
+	struct loop_task tell;	 /* the listeners, at the turn's end */
+	bool gated;		 /* room is given out when they are told */
+	unsigned under_way;	 /* of any ticket */
+	struct downstream_calls calls, spare;
+	struct downstream_listeners listeners;
+	struct downstream_listener *telling; /* the next to be told */
+	struct metrics_cell *state, *opened, *healthy;
+};
+
+/* What may start, were it not for the gate. */
+static unsigned
+room(const struct downstream *d)
+{
+	unsigned breaker = breaker_room(&d->breaker);
+	unsigned handler = d->handler->capacity - d->under_way;
+
+	return breaker < handler ? breaker : handler;
+}
+
+/* The breaker may have moved on from `before`: see to what follows. */
+static void
+follow(struct downstream *d, enum breaker_state before)
+{
+	enum breaker_state state = breaker_state(&d->breaker);
+	int64_t due_ms;
+
+	if (state == before)
+		return;
+	metrics_set(d->state, state);
+	if (state == BREAKER_OPEN) {
+		metrics_inc(d->opened);
+		due_ms = breaker_due_ms(&d->breaker);
+		loop_timer_start(d->loop, d->tick,
+		    due_ms - loop_now_ms(d->loop));
+	} else if (state == BREAKER_HALF_OPEN && d->probe != NULL) {
+		probe_now(d->probe);
+	}
+	loop_defer(d->loop, &d->tell);
+}
+
+static void
+downstream_tick(void *arg)
+{
+	struct downstream *d = arg;
+	enum breaker_state before = breaker_state(&d->breaker);
+	int64_t due_ms;
+
+	breaker_tick(&d->breaker, loop_now_ms(d->loop));
+	follow(d, before);
+	/* The timer may be a fraction of a millisecond early. */
+	if ((due_ms = breaker_due_ms(&d->breaker)) >= 0)
+		loop_timer_start(d->loop, d->tick,
+		    due_ms - loop_now_ms(d->loop));
+}
+
+static void
+downstream_probed(void *arg, const struct probe_event *event)
+{
+	struct downstream *d = arg;
+	enum breaker_state before = breaker_state(&d->breaker);
+
+	metrics_set(d->healthy, event->health == PROBE_HEALTHY);
+	breaker_probe(&d->breaker, event->good, event->health == PROBE_HEALTHY,
+	    loop_now_ms(d->loop));
+	follow(d, before);
+}
+
+/* Tells all; who was told first is told last the next time. */
+static void
+downstream_tell(void *arg)
+{
+	struct downstream *d = arg;
+	struct downstream_listener *now;
+
+	d->gated = false;
+	for (now = TAILQ_FIRST(&d->listeners); now != NULL; now = d->telling) {
+		d->telling = TAILQ_NEXT(now, entry);
+		now->cb(now->arg);
+	}
+	if ((now = TAILQ_FIRST(&d->listeners)) != NULL) {
+		TAILQ_REMOVE(&d->listeners, now, entry);
+		TAILQ_INSERT_TAIL(&d->listeners, now, entry);
+	}
+}
+
+/* A call is over: the breaker hears of it, its memory is spare. */
+static void
+downstream_end(struct downstream_call *call, enum breaker_result result)
+{
+	struct downstream *d = call->owner;
+	enum breaker_state before = breaker_state(&d->breaker);
+	bool full = room(d) == 0;
+
+	LIST_REMOVE(call, entry);
+	LIST_INSERT_HEAD(&d->spare, call, entry);
+	d->under_way--;
+	breaker_finish(&d->breaker, call->ticket, result, loop_now_ms(d->loop));
+	follow(d, before);
+	if (full && room(d) > 0) {
+		d->gated = true;
+		loop_defer(d->loop, &d->tell);
+	}
+}
+
+static void
+downstream_done(void *arg, const struct verdict *verdict)
+{
+	struct downstream_call *call = arg;
+	handler_done_cb *done = call->done;
+	void *done_arg = call->arg;
+
+	if (!verdict->counts)
+		downstream_end(call, BREAKER_NOTHING);
+	else if (verdict->outcome == OUTCOME_OK)
+		downstream_end(call, BREAKER_GOOD);
+	else
+		downstream_end(call, BREAKER_BAD);
+	done(done_arg, verdict);
+}
+
+struct downstream_call *
+downstream_start(struct downstream *d, const struct attempt *attempt,
+    handler_done_cb *done, void *arg)
+{
+	struct downstream_call *call = LIST_FIRST(&d->spare);
+
+	if (downstream_room(d) == 0)
+		abort();
+	if (call != NULL)
+		LIST_REMOVE(call, entry);
+	else
+		call = xmalloc(sizeof(*call));
+	LIST_INSERT_HEAD(&d->calls, call, entry);
+	call->owner = d;
+	call->done = done;
+	call->arg = arg;
+	d->under_way++;
+	call->ticket = breaker_start(&d->breaker);
+	call->handling =
+	    handler_start(d->handler, attempt, downstream_done, call);
+	return call;
+}
+
+void
+downstream_cancel(struct downstream_call *call)
+{
+	handler_cancel(call->handling);
+	downstream_end(call, BREAKER_NOTHING);
+}
+
+const char *
+downstream_name(const struct downstream *d)
+{
+	return d->conf->name;
+}
+
+enum breaker_state
+downstream_state(const struct downstream *d)
+{
+	return breaker_state(&d->breaker);
+}
+
+enum probe_health
+downstream_health(const struct downstream *d)
+{
+	return d->probe == NULL ? PROBE_HEALTHY : probe_health(d->probe);
+}
+
+unsigned
+downstream_room(const struct downstream *d)
+{
+	return d->gated ? 0 : room(d);
+}
+
+void
+downstream_listen(struct downstream *d, struct downstream_listener *listener)
+{
+	TAILQ_INSERT_TAIL(&d->listeners, listener, entry);
+}
+
+void
+downstream_unlisten(struct downstream *d, struct downstream_listener *listener)
+{
+	if (d->telling == listener)
+		d->telling = TAILQ_NEXT(listener, entry);
+	TAILQ_REMOVE(&d->listeners, listener, entry);
+}
+
+static struct handler *
+make_handler(const struct downstream_env *env,
+    const struct conf_downstream *conf)
+{
+	if (env->handler_new != NULL)
+		return env->handler_new(env->arg, conf);
+	switch (conf->kind) {
+	case CONF_KIND_HTTP:
+		return handler_http_new(env->loop, &conf->http);
+	case CONF_KIND_NOOP:
+		return handler_noop_new(env->loop);
+	case CONF_KIND_EXEC:
+	case CONF_KIND_PLUGIN:
+		break;
+	}
+	/* The configuration does not let these through. */
+	abort();
+}
+
+static void
+make_breaker(struct downstream *d, unsigned concurrency)
+{
+	const struct conf_breaker *conf = &d->conf->breaker;
+	struct breaker_params params = {
+		.failures = conf->failures,
+		.ratio = conf->ratio,
+		.minimum = conf->minimum,
+		.window_ms = conf->window_ms,
+		.open_ms = conf->open_ms,
+		.open_max_ms = conf->open_max_ms,
+		.probed = d->conf->probe.kind != CONF_PROBE_NONE,
+		.limit = concurrency,
+	};
+
+	if (params.limit > d->handler->capacity)
+		params.limit = d->handler->capacity;
+	breaker_init(&d->breaker, d->conf->name, &params, loop_random(d->loop));
+	d->tick = loop_timer_new(d->loop, downstream_tick, d);
+}
+
+static void
+make_probe(struct downstream *d, const struct downstream_env *env)
+{
+	struct probe_params params;
+	struct probe_driver *driver;
+
+	if (d->conf->probe.kind == CONF_PROBE_NONE)
+		return;
+	params = probe_params_of(d->conf->name, &d->conf->probe);
+	driver = env->driver_new != NULL
+	    ? env->driver_new(env->arg, d->conf)
+	    : probe_driver_new(env->loop, env->net, &d->conf->probe);
+	d->probe = probe_new(env->loop, &params, driver, downstream_probed, d);
+}
+
+static void
+make_metrics(struct downstream *d, struct metrics *m)
+{
+	struct metrics_family *state, *opened, *healthy;
+
+	state = metrics_gauge(m, "dlo_breaker_state",
+	    "Breaker: 0 closed, 1 half-open, 2 open.", "downstream");
+	opened = metrics_counter(m, "dlo_breaker_opened_total",
+	    "How often the breaker opened.", "downstream");
+	healthy = metrics_gauge(m, "dlo_probe_healthy",
+	    "Whether the probe says healthy; 1 without one.", "downstream");
+	d->state = metrics_cell(state, d->conf->name);
+	d->opened = metrics_cell(opened, d->conf->name);
+	d->healthy = metrics_cell(healthy, d->conf->name);
+	metrics_set(d->healthy, downstream_health(d) == PROBE_HEALTHY);
+}
+
+struct downstream *
+downstream_new(const struct downstream_env *env,
+    const struct conf_downstream *conf, unsigned concurrency)
+{
+	struct downstream *d = xcalloc(1, sizeof(*d));
+
+	d->conf = conf;
+	d->loop = env->loop;
+	LIST_INIT(&d->calls);
+	LIST_INIT(&d->spare);
+	TAILQ_INIT(&d->listeners);
+	loop_task_init(&d->tell, downstream_tell, d);
+	d->handler = make_handler(env, conf);
+	make_breaker(d, concurrency);
+	make_probe(d, env);
+	make_metrics(d, env->metrics);
+	return d;
+}
+
+static void
+free_calls(struct downstream_calls *calls)
+{
+	struct downstream_call *call;
+
+	while ((call = LIST_FIRST(calls)) != NULL) {
+		LIST_REMOVE(call, entry);
+		free(call);
+	}
+}
+
+void
+downstream_free(struct downstream *d)
+{
+	if (d == NULL)
+		return;
+	handler_free(d->handler);
+	probe_free(d->probe);
+	loop_timer_free(d->loop, d->tick);
+	loop_undefer(d->loop, &d->tell);
+	free_calls(&d->calls);
+	free_calls(&d->spare);
+	free(d);
+}

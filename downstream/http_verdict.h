@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/* What an HTTP answer, or the lack of one, says of a message. Pure. */
+#ifndef DLO_DOWNSTREAM_HTTP_VERDICT_H
+#define DLO_DOWNSTREAM_HTTP_VERDICT_H
+
+#include <stdint.h>
+
+#include "downstream/http_client.h"
+#include "downstream/verdict.h"
+
+/*
+ * 2xx is ok; 401, 403, 407, 408, 425, 429, 5xx and what no status should be
+ * are a retry, and so is the lack of an answer; other 3xx and 4xx reject.
+ * Classes: http.STATUS, http.dns, http.connect, http.tls, http.timeout,
+ * http.broken. `wall_ms` is now, for a Retry-After that is a date.
+ */
+void http_verdict(struct verdict *, const struct http_client_answer *,
+    int64_t wall_ms);
+/*
+ * The delay that a Retry-After asks for, in seconds or by its date; -1 when
+ * it asks for none: not readable, zero, past. At most a year.
+ */
+int64_t http_verdict_retry_after_ms(const char *value, int64_t wall_ms);
+
+#endif
