@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * Every queue of the file has one place in it: a work queue in two pipelines
+ * would be settled by two policies, and a dead-letter queue that is another
+ * pipeline's work queue would feed failures back for ever.
+ */
+#include "config/conf_cross.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/xalloc.h"
+
+/* A queue of the file and where it was named. */
+struct queue {
+	const char *name;
+	const struct conf_pipeline *pipeline;
+	const char *path; /* below the pipeline */
+	size_t order;	  /* in the file, roughly */
+};
+
+static int
+by_name(const void *left, const void *right)
+{
+	const struct queue *l = left, *r = right;
+	int order = strcmp(l->name, r->name);
+
+	if (order != 0)
+		return order;
+	return l->order < r->order ? -1 : 1;
+}
+
+/* All queues with a name, sorted; the caller frees them. */
+static struct queue *
+collect_queues(const struct conf *conf, size_t *count)
+{
+	struct queue *all = xcalloc(conf->pipeline_count * 4, sizeof(*all));
+	size_t i, j;
+
+	*count = 0;
+	for (i = 0; i < conf->pipeline_count; i++) {
+		const struct conf_pipeline *pipeline = &conf->pipelines[i];
+		const struct queue four[] = {
+			{ pipeline->queue, pipeline, "queue", 4 * i },
+			{ pipeline->dead_letter.queue, pipeline,
+			    "dead_letter.queue", 4 * i + 1 },
+			{ pipeline->dead_letter.parked, pipeline,
+			    "dead_letter.parked", 4 * i + 2 },
+			{ pipeline->dead_letter.archive, pipeline,
+			    "dead_letter.archive", 4 * i + 3 },
+		};
+
+		for (j = 0; j < array_len(four); j++)
+			if (four[j].name != NULL)
+				all[(*count)++] = four[j];
+	}
+	qsort(all, *count, sizeof(*all), by_name);
+	return all;
+}
+
+static struct conf_tree *
+pipeline_node(struct conf_parse *p, const struct conf_pipeline *pipeline)
+{
+	return conf_tree_get(conf_tree_get(p->root, "pipelines"),
+	    pipeline->name);
+}
+
+static bool
+is_named(struct conf_parse *p, const struct queue *queue)
+{
+	return conf_parse_at(pipeline_node(p, queue->pipeline), queue->path) !=
+	    NULL;
+}
+
+static void
+check_unique(struct conf_parse *p, const struct queue *all, size_t count)
+{
+	const struct queue *first = all, *queue;
+
+	for (queue = all + 1; queue < all + count; queue++) {
+		if (strcmp(first->name, queue->name) != 0) {
+			first = queue;
+			continue;
+		}
+		/* Derived twice: from a work queue that was named twice. */
+		if (!is_named(p, first) && !is_named(p, queue))
+			continue;
+		conf_parse_error_at(p, pipeline_node(p, queue->pipeline),
+		    queue->path,
+		    "queue \"%s\" is already pipelines.%s.%s; a queue has "
+		    "one place",
+		    queue->name, first->pipeline->name, first->path);
+	}
+}
+
+/* Names below our own prefix are ours: dlo.jobs, dlo.retry.P.0 … */
+static void
+check_reserved(struct conf_parse *p, const struct queue *all, size_t count)
+{
+	static const char *const exact[] = { "jobs", "verdicts", "audit" };
+	const char *prefix = p->conf->topology.prefix, *rest;
+	const struct queue *queue;
+	bool ours;
+	size_t i, len;
+
+	if (prefix == NULL)
+		return;
+	len = strlen(prefix);
+	for (queue = all; queue < all + count; queue++) {
+		if (strncmp(queue->name, prefix, len) != 0 ||
+		    queue->name[len] != '.')
+			continue;
+		rest = queue->name + len + 1;
+		ours = strncmp(rest, "retry.", 6) == 0;
+		for (i = 0; i < array_len(exact); i++)
+			ours = ours || strcmp(rest, exact[i]) == 0;
+		if (ours)
+			conf_parse_error_at(p,
+			    pipeline_node(p, queue->pipeline), queue->path,
+			    "queue \"%s\" is one of dlo's own", queue->name);
+	}
+}
+
+static void
+check_broker(struct conf_parse *p)
+{
+	const struct conf_broker *broker = &p->conf->broker;
+	struct conf_tree *tls = conf_parse_at(p->root, "broker.tls");
+	size_t i;
+
+	if (broker->heartbeat_ms % 1000 != 0)
+		conf_parse_error_at(p, p->root, "broker.heartbeat",
+		    "must be whole seconds");
+	if (tls == NULL || conf_tree_get(p->root, "broker") == NULL)
+		return;
+	for (i = 0; i < broker->node_count; i++)
+		if (broker->nodes[i].tls || broker->nodes[i].host == NULL)
+			return;
+	conf_parse_error_key(p, tls,
+	    "has no effect: no node begins with amqps://");
+}
+
+/* Adds a user once; NULL is fine. */
+static void
+trust(struct conf_texts *users, const char **items, const char *user)
+{
+	size_t i;
+
+	if (user == NULL)
+		return;
+	for (i = 0; i < users->count; i++)
+		if (strcmp(items[i], user) == 0)
+			return;
+	items[users->count++] = user;
+}
+
+static void
+fill_role(struct conf_parse *p, const char *section,
+    struct conf_identity *identity, struct conf_broker *role)
+{
+	struct conf_tree *node =
+	    conf_tree_get(conf_tree_get(p->root, section), "broker");
+
+	*role = p->conf->broker;
+	identity->has_password = conf_tree_get(node, "password") != NULL;
+	identity->has_tls = conf_tree_get(node, "tls") != NULL;
+	if (identity->user != NULL)
+		role->user = identity->user;
+	if (identity->has_password)
+		role->password = identity->password;
+	if (identity->has_tls)
+		role->tls = identity->tls;
+}
+
+/* Every user that is named in the file, and those that we are. */
+static void
+fill_trusted(struct conf_parse *p)
+{
+	struct conf *conf = p->conf;
+	struct conf_texts listed = conf->broker.trusted_users, users = { 0 };
+	const char **items =
+	    conf_pool_get(p->pool, (listed.count + 5) * sizeof(*items));
+	size_t i;
+
+	trust(&users, items, conf->consumer_broker.user);
+	trust(&users, items, conf->redrive_broker.user);
+	trust(&users, items, conf->topology_broker.user);
+	if (conf_parse_at(p->root, "broker.user") != NULL)
+		trust(&users, items, conf->broker.user);
+	trust(&users, items, conf->broker.management.user);
+	for (i = 0; i < listed.count; i++)
+		trust(&users, items, listed.items[i]);
+	users.items = items;
+	conf->broker.trusted_users = users;
+	conf->consumer_broker.trusted_users = users;
+	conf->redrive_broker.trusted_users = users;
+	conf->topology_broker.trusted_users = users;
+}
+
+void
+conf_cross_check(struct conf_parse *p)
+{
+	struct conf *conf = p->conf;
+	struct queue *all;
+	size_t count;
+
+	all = collect_queues(conf, &count);
+	if (count > 0) {
+		check_unique(p, all, count);
+		check_reserved(p, all, count);
+	}
+	free(all);
+	check_broker(p);
+	fill_role(p, "topology", &conf->topology.broker,
+	    &conf->topology_broker);
+	fill_role(p, "consumer", &conf->consumer.broker,
+	    &conf->consumer_broker);
+	fill_role(p, "redrive", &conf->redrive.broker, &conf->redrive_broker);
+	fill_trusted(p);
+}

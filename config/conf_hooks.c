@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * A value that had an error is zero or NULL here, and what is compared with
+ * it is let pass: its own error is enough.
+ */
+#include "config/conf_hooks.h"
+
+#include <string.h>
+
+#include "config/conf_scalar.h"
+#include "config/conf_secret.h"
+#include "config/conf_valid.h"
+#include "lib/compiler.h"
+
+/*
+ * Which one of the keys (ending with NULL) the map has; -1, and an error,
+ * when it has none or several. Those that are bad count: they were meant.
+ */
+static int
+one_of(struct conf_parse *p, struct conf_tree *node, const char *const *keys)
+{
+	struct buf known = { 0 };
+	int i, found = -1;
+
+	for (i = 0; keys[i] != NULL; i++) {
+		buf_printf(&known, "%s%s", i == 0 ? "" : ", ", keys[i]);
+		if (conf_tree_get(node, keys[i]) == NULL)
+			continue;
+		if (found != -1) {
+			conf_parse_error_key(p, conf_tree_get(node, keys[i]),
+			    "cannot stand beside %s", keys[found]);
+			buf_clear(&known);
+			return -1;
+		}
+		found = i;
+	}
+	if (found == -1)
+		conf_parse_error_key(p, node, "must have one of: %s",
+		    buf_str(&known));
+	buf_clear(&known);
+	return found;
+}
+
+/* Whether some key is mistyped: then what is missing is no news. */
+static bool
+has_mistyped(const struct conf_tree *node)
+{
+	const struct conf_tree *child;
+
+	for (child = node->first; child != NULL; child = child->next)
+		if (child->meant != NULL)
+			return true;
+	return false;
+}
+
+void
+conf_hooks_secret(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	static const char *const keys[] = { "env", "file", NULL };
+
+	(void)element;
+	if (node->kind == CONF_TREE_MAP)
+		(void)one_of(p, node, keys);
+}
+
+void
+conf_hooks_tls(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	struct conf_tree *cert = conf_tree_get(node, "cert");
+	struct conf_tree *key = conf_tree_get(node, "key");
+
+	(void)element;
+	if (cert != NULL && key == NULL)
+		conf_parse_error_key(p, cert, "needs its key beside it");
+	if (key != NULL && cert == NULL)
+		conf_parse_error_key(p, key, "needs its cert beside it");
+}
+
+void
+conf_hooks_header(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	struct conf_header *header = element;
+	const char *problem;
+
+	if (header->file == NULL || (p->roles & CONF_ROLE_CONSUMER) == 0)
+		return;
+	problem = conf_secret_file(p, header->file, &header->value);
+	if (problem == NULL)
+		problem = conf_valid_header_value(header->value);
+	if (problem != NULL)
+		conf_parse_error_at(p, node, "file", "%s: %s", header->file,
+		    problem);
+}
+
+void
+conf_hooks_headers(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	const struct conf_tree *one, *other;
+
+	(void)element;
+	for (one = node->first; one != NULL; one = one->next)
+		for (other = node->first; other != one; other = other->next)
+			if (strcasecmp(one->key, other->key) == 0) {
+				conf_parse_error_key(p, one,
+				    "given twice, first in line %u",
+				    other->key_line);
+				break;
+			}
+}
+
+/* The last name of a path. */
+static const char *
+leaf(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot == NULL ? path : dot + 1;
+}
+
+/* Two durations, the second of which must not be below the first. */
+static void
+check_order(struct conf_parse *p, struct conf_tree *node, const char *low,
+    int64_t low_ms, const char *high, int64_t high_ms)
+{
+	char shown[CONF_SCALAR_SPACE];
+	const char *at = conf_parse_at(node, high) != NULL ? high : low;
+
+	if (low_ms == 0 || high_ms == 0 || low_ms <= high_ms)
+		return;
+	if (at == high)
+		conf_parse_error_at(p, node, at, "is below %s, which is %s",
+		    leaf(low), conf_scalar_show_duration(shown, low_ms));
+	else
+		conf_parse_error_at(p, node, at, "is above %s, which is %s",
+		    leaf(high), conf_scalar_show_duration(shown, high_ms));
+}
+
+void
+conf_hooks_downstream(struct conf_parse *p, struct conf_tree *node,
+    void *element)
+{
+	static const char *const keys[] = { "http", "exec", "plugin", "noop",
+		NULL };
+	static const enum conf_kind kinds[] = { CONF_KIND_HTTP, CONF_KIND_EXEC,
+		CONF_KIND_PLUGIN, CONF_KIND_NOOP };
+	struct conf_downstream *downstream = element;
+	int kind;
+
+	check_order(p, node, "breaker.open", downstream->breaker.open_ms,
+	    "breaker.open_max", downstream->breaker.open_max_ms);
+	if (has_mistyped(node))
+		return;
+	kind = one_of(p, node, keys);
+	if (kind != -1)
+		downstream->kind = kinds[kind];
+}
+
+void
+conf_hooks_probe(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	static const char *const keys[] = { "http", "tcp", "exec", "amqp",
+		NULL };
+	static const enum conf_probe_kind kinds[] = { CONF_PROBE_HTTP,
+		CONF_PROBE_TCP, CONF_PROBE_EXEC, CONF_PROBE_AMQP };
+	struct conf_downstream *downstream = element;
+	int kind;
+
+	if (has_mistyped(node))
+		return;
+	kind = one_of(p, node, keys);
+	if (kind != -1)
+		downstream->probe.kind = kinds[kind];
+}
+
+void
+conf_hooks_declare(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	(void)p;
+	(void)node;
+	((struct conf_pipeline *)element)->declare = true;
+}
+
+void
+conf_hooks_order_header(struct conf_parse *p, struct conf_tree *node,
+    void *element)
+{
+	(void)p;
+	(void)node;
+	((struct conf_pipeline *)element)->order = CONF_ORDER_HEADER;
+}
+
+void
+conf_hooks_trigger(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	static const char *const keys[] = { "every", "cron", NULL };
+	static const enum conf_trigger_kind kinds[] = { CONF_TRIGGER_EVERY,
+		CONF_TRIGGER_CRON };
+	struct conf_trigger *trigger = element;
+	int kind;
+
+	if (node->kind != CONF_TREE_MAP || has_mistyped(node))
+		return;
+	kind = one_of(p, node, keys);
+	if (kind != -1)
+		trigger->kind = kinds[kind];
+}
+
+void
+conf_hooks_only(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	struct conf_pipeline *pipeline = element;
+
+	(void)p;
+	if (conf_tree_get(node, "reason") == NULL)
+		pipeline->redrive.only.reasons = (struct conf_texts){ 0 };
+}
+
+void
+conf_hooks_redrives_above(struct conf_parse *p, struct conf_tree *node,
+    void *element)
+{
+	(void)p;
+	(void)node;
+	((struct conf_pipeline *)element)->redrive.only.has_redrives_above =
+	    true;
+}
+
+/* A name that is not given comes from the work queue's. */
+static void
+derive_name(struct conf_parse *p, struct conf_tree *node, const char *path,
+    const char *queue, const char *suffix, const char **name)
+{
+	if (*name != NULL || queue == NULL)
+		return;
+	*name = conf_pool_printf(p->pool, "%s.%s", queue, suffix);
+	if (conf_valid_queue(*name) != NULL)
+		conf_parse_error_at(p, node, path,
+		    "must be given: with .%s the queue's name is longer than "
+		    "255 bytes",
+		    suffix);
+}
+
+/* Whether a probe is written down, be it wrong. */
+static bool
+has_probe(struct conf_parse *p, const struct conf_downstream *downstream)
+{
+	const struct conf_tree *all = conf_tree_get(p->root, "downstreams");
+
+	return conf_tree_get(conf_tree_get(all, downstream->name), "probe") !=
+	    NULL;
+}
+
+static void
+derive_triggers(struct conf_parse *p, struct conf_tree *node,
+    struct conf_pipeline *pipeline)
+{
+	struct conf_tree *when = conf_parse_at(node, "redrive.when");
+	struct conf_trigger *usual;
+
+	if (pipeline->downstream == NULL)
+		return;
+	if (pipeline->downstream->probe.kind != CONF_PROBE_NONE) {
+		if (when != NULL)
+			return;
+		usual = conf_pool_get(p->pool, sizeof(*usual));
+		usual->kind = CONF_TRIGGER_HEALTHY;
+		pipeline->redrive.when = usual;
+		pipeline->redrive.when_count = 1;
+		return;
+	}
+	if (when == NULL || has_probe(p, pipeline->downstream))
+		return;
+	for (when = when->first; when != NULL; when = when->next)
+		if (when->kind == CONF_TREE_SCALAR && !when->bad)
+			conf_parse_error(p, when,
+			    "needs a probe: downstream \"%s\" has none",
+			    pipeline->downstream->name);
+}
+
+void
+conf_hooks_pipeline(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	struct conf_pipeline *pipeline = element;
+	struct conf_dead_letter *dead = &pipeline->dead_letter;
+
+	derive_name(p, node, "dead_letter.queue", pipeline->queue, "dlq",
+	    &dead->queue);
+	derive_name(p, node, "dead_letter.parked", pipeline->queue, "parked",
+	    &dead->parked);
+	derive_name(p, node, "dead_letter.archive", pipeline->queue, "archive",
+	    &dead->archive);
+	derive_triggers(p, node, pipeline);
+	check_order(p, node, "retry.first", pipeline->retry.first_ms,
+	    "retry.cap", pipeline->retry.cap_ms);
+}

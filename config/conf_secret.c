@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "config/conf_secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/conf_file.h"
+
+/* More than any password; a certificate chain given by mistake fits. */
+#define SECRET_BYTES_MAX 65536
+
+/* One place for a secret. */
+struct place {
+	const char *path; /* its key */
+	struct conf_secret *secret;
+	bool needed; /* for the asked roles */
+};
+
+const char *
+conf_secret_file(struct conf_parse *p, const char *path, const char **text)
+{
+	struct buf buf = { 0 };
+	const char *problem, *bytes;
+	size_t len;
+
+	*text = NULL;
+	problem = conf_file_read(path, SECRET_BYTES_MAX, &buf, NULL);
+	bytes = buf_str(&buf);
+	len = buf.len;
+	if (len > 0 && bytes[len - 1] == '\n')
+		len--;
+	if (len > 0 && len < buf.len && bytes[len - 1] == '\r')
+		len--;
+	if (problem == NULL && len == 0)
+		problem = "is empty";
+	if (problem == NULL && memchr(bytes, '\0', len) != NULL)
+		problem = "contains a NUL character";
+	if (problem == NULL)
+		*text = conf_pool_text(p->pool, bytes, len);
+	explicit_bzero(buf.mem, buf.space);
+	buf_clear(&buf);
+	return problem;
+}
+
+static void
+read_env(struct conf_parse *p, const struct place *place)
+{
+	const char *name = place->secret->env, *text = getenv(name);
+	struct conf_tree *given = conf_parse_at(p->root, place->path);
+
+	if (text != NULL && text[0] != '\0') {
+		place->secret->text =
+		    conf_pool_text(p->pool, text, strlen(text));
+		return;
+	}
+	conf_parse_error_at(p, p->root, place->path,
+	    "environment variable %s is %s%s", name,
+	    text == NULL ? "not set" : "empty",
+	    given == NULL ? ", and this key is not given" : "");
+}
+
+static void
+read_place(struct conf_parse *p, const struct place *place)
+{
+	struct conf_secret *secret = place->secret;
+	const char *problem;
+
+	if (secret->text != NULL && p->public)
+		conf_parse_error_at(p, p->root, place->path,
+		    "a password here needs a file that others cannot read "
+		    "(chmod o-r), or {env: NAME} or {file: PATH}");
+	if (!place->needed)
+		return;
+	if (secret->env != NULL)
+		read_env(p, place);
+	if (secret->file != NULL) {
+		problem = conf_secret_file(p, secret->file, &secret->text);
+		if (problem != NULL)
+			conf_parse_error_at(p, p->root, place->path, "%s: %s",
+			    secret->file, problem);
+	}
+}
+
+/* Whether that secret was given at all, in whatever way. */
+static bool
+is_given(const struct conf_secret *secret)
+{
+	return secret->text != NULL || secret->env != NULL ||
+	    secret->file != NULL;
+}
+
+void
+conf_secret_read(struct conf_parse *p)
+{
+	struct conf *conf = p->conf;
+	unsigned roles = p->roles;
+	struct place places[] = {
+		{ "topology.broker.password", &conf->topology.broker.password,
+		    (roles & CONF_ROLE_TOPOLOGY) != 0 },
+		{ "consumer.broker.password", &conf->consumer.broker.password,
+		    (roles & CONF_ROLE_CONSUMER) != 0 },
+		{ "redrive.broker.password", &conf->redrive.broker.password,
+		    (roles & CONF_ROLE_REDRIVE) != 0 },
+		{ "broker.password", &conf->broker.password, false },
+		{ "broker.management.password",
+		    &conf->broker.management.password, false },
+		{ "redrive.token", &conf->redrive.token, false },
+	};
+	size_t i;
+
+	/* A daemon that declares does so as the topology's user. */
+	if (roles != 0 && conf->topology.declare)
+		places[0].needed = true;
+	/* Who has no password of his own has the broker's. */
+	for (i = 0; i < 3; i++)
+		if (places[i].needed && !is_given(places[i].secret))
+			places[3].needed = true;
+	for (i = 0; i < array_len(places); i++) {
+		if (conf->broker.mechanism == CONF_MECHANISM_EXTERNAL)
+			places[i].needed = false;
+		read_place(p, &places[i]);
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * Whether a text may be what its key says. Each returns NULL when it may,
+ * else what is wrong, in words that do not quote the text: it may hold a
+ * password that went astray.
+ */
+#ifndef DLO_CONFIG_CONF_VALID_H
+#define DLO_CONFIG_CONF_VALID_H
+
+#include "lib/text.h"
+
+/* Of a pipeline or downstream: [a-z0-9][a-z0-9_-]{0,62}. */
+const char *conf_valid_name(const char *text);
+/* What fits an AMQP short string: 255 bytes, no control characters. */
+const char *conf_valid_short(const char *text);
+/* A queue that may carry messages of ours. */
+const char *conf_valid_queue(const char *text);
+/* Of the names of our exchanges and queues. */
+const char *conf_valid_prefix(const char *text);
+/* A host name or address, without a port. */
+const char *conf_valid_host(const char *text);
+const char *conf_valid_http_url(const char *text);
+const char *conf_valid_method(const char *text);
+/* Name of an environment variable. */
+const char *conf_valid_env(const char *text);
+/* Name of an HTTP header. */
+const char *conf_valid_header(const char *text);
+const char *conf_valid_header_value(const char *text);
+/* Of a failure: dotted words. */
+const char *conf_valid_class(const char *text);
+/* Why a message is dead. */
+const char *conf_valid_reason(const char *text);
+/* Five fields, as in crontab(5). */
+const char *conf_valid_cron(const char *text);
+
+/* amqp://HOST[:PORT] or amqps://…, nothing more; `address` is filled. */
+const char *conf_valid_amqp_url(const char *text, struct text_address *,
+    bool *tls);
+
+#endif
