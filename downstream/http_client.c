@@ -23,6 +23,7 @@ struct http_client_call {
 	struct buf lines;
 	struct curl_slist *nodes; /* an array: one for each line */
 	size_t nodes_space;
+	bool head_whole; /* the empty line after the answer's headers came */
 	struct buf kept; /* how the answer begins */
 	size_t read_bytes;
 	char error[CURL_ERROR_SIZE];
@@ -89,13 +90,17 @@ time_of(CURL *easy, CURLINFO info)
 static enum http_client_result
 result_of_timeout(CURL *easy)
 {
+	long connects;
+
 	if (time_of(easy, CURLINFO_PRETRANSFER_TIME_T) > 0)
 		return HTTP_CLIENT_TIMEOUT;
-	if (time_of(easy, CURLINFO_NAMELOOKUP_TIME_T) == 0)
-		return HTTP_CLIENT_DNS;
-	if (time_of(easy, CURLINFO_CONNECT_TIME_T) == 0)
+	check_easy(curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects),
+	    "getinfo");
+	if (connects > 0)
+		return HTTP_CLIENT_TLS;
+	if (time_of(easy, CURLINFO_NAMELOOKUP_TIME_T) > 0)
 		return HTTP_CLIENT_CONNECT;
-	return HTTP_CLIENT_TLS;
+	return HTTP_CLIENT_DNS;
 }
 
 static enum http_client_result
@@ -141,6 +146,23 @@ had_enough(const struct http_client_call *call, CURLcode code)
 	    call->read_bytes > HTTP_CLIENT_READ_MAX;
 }
 
+/* libcurl is content with a head that the end of the connection cut off. */
+static enum http_client_result
+judge(const struct http_client_call *call, CURLcode code)
+{
+	if (code != CURLE_OK && !had_enough(call, code))
+		return result_of(call->easy, code);
+	return call->head_whole ? HTTP_CLIENT_ANSWER : HTTP_CLIENT_BROKEN;
+}
+
+static const char *
+error_of(const struct http_client_call *call, CURLcode code)
+{
+	if (code == CURLE_OK)
+		return "the connection was closed within the answer's head";
+	return call->error[0] != '\0' ? call->error : curl_easy_strerror(code);
+}
+
 static void
 finish(struct http_client_call *call, CURLcode code)
 {
@@ -152,8 +174,7 @@ finish(struct http_client_call *call, CURLcode code)
 	long status;
 
 	check(code != CURLE_OUT_OF_MEMORY, "transfer", "out of memory");
-	answer.result = had_enough(call, code) ? HTTP_CLIENT_ANSWER
-					       : result_of(call->easy, code);
+	answer.result = judge(call, code);
 	if (answer.result == HTTP_CLIENT_ANSWER) {
 		check_easy(curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE,
 			       &status),
@@ -163,9 +184,7 @@ finish(struct http_client_call *call, CURLcode code)
 			-1, &header) == CURLHE_OK)
 			answer.retry_after = header->value;
 	} else {
-		answer.error = call->error[0] != '\0'
-		    ? call->error
-		    : curl_easy_strerror(code);
+		answer.error = error_of(call, code);
 	}
 	/* The handle keeps the headers until it is used again. */
 	LIST_REMOVE(call, entry);
@@ -262,6 +281,20 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *watch_arg)
 	return 0;
 }
 
+/* Whole lines: of each 1xx, of the answer, and of what may trail its body. */
+static size_t
+on_header(char *bytes, size_t size, size_t count, void *arg)
+{
+	struct http_client_call *call = arg;
+	size_t len = size * count;
+
+	if (len >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+		call->head_whole = false;
+	else if (bytes[0] == '\r' || bytes[0] == '\n')
+		call->head_whole = true;
+	return len;
+}
+
 static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -295,6 +328,8 @@ set_up(struct http_client_call *call)
 	EASY_SET(easy, CURLOPT_USERAGENT, "dlo/" PACKAGE_VERSION);
 	EASY_SET(easy, CURLOPT_WRITEFUNCTION, on_body);
 	EASY_SET(easy, CURLOPT_WRITEDATA, call);
+	EASY_SET(easy, CURLOPT_HEADERFUNCTION, on_header);
+	EASY_SET(easy, CURLOPT_HEADERDATA, call);
 	EASY_SET(easy, CURLOPT_ERRORBUFFER, call->error);
 	if (client->params.fresh) {
 		EASY_SET(easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -367,6 +402,7 @@ http_client_start(struct http_client *client, const struct buf *lines,
 
 	call->cb = cb;
 	call->arg = arg;
+	call->head_whole = false;
 	call->read_bytes = 0;
 	call->error[0] = '\0';
 	buf_reset(&call->kept);

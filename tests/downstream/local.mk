@@ -5,3 +5,9 @@ check_PROGRAMS += tests/downstream/test_breaker
 tests_downstream_test_breaker_SOURCES = tests/downstream/test_breaker.c \
 	tests/unit.h
 tests_downstream_test_breaker_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_handler_http
+tests_downstream_test_handler_http_SOURCES = \
+	tests/downstream/test_handler_http.c tests/downstream/peer.c \
+	tests/downstream/peer.h tests/unit.h
+tests_downstream_test_handler_http_LDADD = $(DOWNSTREAM_TEST_LIBS)
