@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
+redrive_test_libs = $(REDRIVE_LIBS) $(DLX_LIBS) $(AMQP_LIBS) $(CONFIG_LIBS) \
+	$(LIB_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/redrive/test_rate tests/redrive/test_trigger \
+	tests/redrive/test_filter
+tests_redrive_test_rate_SOURCES = tests/redrive/test_rate.c tests/unit.h
+tests_redrive_test_rate_LDADD = $(redrive_test_libs)
+tests_redrive_test_trigger_SOURCES = tests/redrive/test_trigger.c tests/unit.h
+tests_redrive_test_trigger_LDADD = $(redrive_test_libs)
+tests_redrive_test_filter_SOURCES = tests/redrive/test_filter.c tests/unit.h
+tests_redrive_test_filter_LDADD = $(redrive_test_libs)
