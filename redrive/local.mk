@@ -5,13 +5,30 @@ noinst_LIBRARIES += redrive/libredrive.a
 redrive_libredrive_a_SOURCES = \
 	redrive/census.c \
 	redrive/census.h \
+	redrive/depth.c \
+	redrive/depth.h \
 	redrive/filter.c \
 	redrive/filter.h \
+	redrive/job.c \
+	redrive/job.h \
+	redrive/job_env.h \
 	redrive/judge.c \
 	redrive/judge.h \
+	redrive/lane.c \
+	redrive/lane.h \
+	redrive/mover.c \
+	redrive/mover.h \
+	redrive/once.c \
+	redrive/once.h \
 	redrive/rate.c \
 	redrive/rate.h \
+	redrive/redrive.c \
+	redrive/redrive.h \
+	redrive/scan.c \
+	redrive/scan.h \
 	redrive/stash.c \
 	redrive/stash.h \
+	redrive/tally.c \
+	redrive/tally.h \
 	redrive/trigger.c \
 	redrive/trigger.h

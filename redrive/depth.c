@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "redrive/depth.h"
+
+#include <stdlib.h>
+
+#include "amqp/channel.h"
+#include "lib/log.h"
+#include "lib/xalloc.h"
+
+struct depth {
+	struct loop *loop;
+	const char *queue;
+	depth_cb *cb;
+	void *arg;
+	struct rmq_conn *conn;	     /* NULL: none */
+	struct rmq_channel *channel; /* NULL: not asking */
+	struct loop_timer *timer;
+};
+
+static void
+answer(struct depth *depth, int64_t ready)
+{
+	depth->channel = NULL;
+	if (depth->conn != NULL)
+		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
+	depth->cb(depth->arg, ready);
+}
+
+static void
+on_reply(void *arg, const struct rmq_reply *reply)
+{
+	struct depth *depth = arg;
+
+	if (!reply->ok)
+		log_debug("depth_unknown", LOG_STR("queue", depth->queue),
+		    LOG_INT("code", reply->error->code),
+		    LOG_STR("text", reply->error->text));
+	rmq_channel_abandon(depth->channel);
+	answer(depth, reply->ok ? (int64_t)reply->message_count : -1);
+}
+
+static void
+on_opened(void *arg)
+{
+	struct depth *depth = arg;
+
+	rmq_queue_declare(depth->channel, depth->queue, RMQ_PASSIVE,
+	    rmq_slice_of(NULL), on_reply, depth);
+}
+
+static void
+on_closed(void *arg, const struct rmq_close *why)
+{
+	(void)why;
+	answer(arg, -1);
+}
+
+static void
+ask(void *arg)
+{
+	static const struct rmq_channel_cbs cbs = { on_opened, on_closed };
+	struct depth *depth = arg;
+
+	if (depth->conn == NULL || depth->channel != NULL)
+		return;
+	depth->channel = rmq_channel_open(depth->conn, &cbs, depth);
+	if (depth->channel == NULL)
+		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
+}
+
+struct depth *
+depth_new(struct loop *loop, const char *queue, depth_cb *cb, void *arg)
+{
+	struct depth *depth = xcalloc(1, sizeof(*depth));
+
+	depth->loop = loop;
+	depth->queue = queue;
+	depth->cb = cb;
+	depth->arg = arg;
+	depth->timer = loop_timer_new(loop, ask, depth);
+	return depth;
+}
+
+void
+depth_free(struct depth *depth)
+{
+	if (depth == NULL)
+		return;
+	if (depth->channel != NULL)
+		rmq_channel_abandon(depth->channel);
+	loop_timer_free(depth->loop, depth->timer);
+	free(depth);
+}
+
+void
+depth_link(struct depth *depth, struct rmq_conn *conn)
+{
+	depth->conn = conn;
+	if (conn == NULL)
+		loop_timer_stop(depth->loop, depth->timer);
+	else
+		depth_now(depth);
+}
+
+void
+depth_now(struct depth *depth)
+{
+	if (depth->conn != NULL && depth->channel == NULL)
+		loop_timer_start(depth->loop, depth->timer, 0);
+}

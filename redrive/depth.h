@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * How many messages are ready in a queue, asked every few seconds by a
+ * passive declare on a throw-away channel: a "no" of the broker (the queue is
+ * gone, or we may not ask) closes only that, and means "unknown".
+ */
+#ifndef DLO_REDRIVE_DEPTH_H
+#define DLO_REDRIVE_DEPTH_H
+
+#include <stdint.h>
+
+#include "lib/loop.h"
+
+#define DEPTH_EVERY_MS 5000
+
+struct depth;
+struct rmq_conn;
+
+/* `ready` messages; -1: unknown. From the loop. */
+typedef void depth_cb(void *arg, int64_t ready);
+
+/* `queue` must outlive it. */
+struct depth *depth_new(struct loop *, const char *queue, depth_cb *,
+    void *arg);
+/* NULL is fine. */
+void depth_free(struct depth *);
+/* The connection is up, or gone (NULL). */
+void depth_link(struct depth *, struct rmq_conn *);
+/* Asks now, unless it is asking. */
+void depth_now(struct depth *);
+
+#endif

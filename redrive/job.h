@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * One redrive job of one pipeline: pass after pass over the dead-letter queue
+ * until one finds nothing to move. It takes what was dead at its start and
+ * does not carry its own id, so that it never chases its own failures.
+ *
+ *	waiting ------ connected, not paused ----------> scanning
+ *	scanning ----- all seen, all moved ------------> giving back
+ *	scanning ----- stopped, held too long, broken -> settling
+ *	settling ----- every copy sent has a verdict --> giving back
+ *	giving back -- another pass -------------------> waiting
+ *	giving back, waiting --------------------------> ended
+ *
+ * A window (what the scan holds) is given back, in order, after
+ * `hold_max_ms`, when the job is stopped, and between two passes. A broken
+ * connection is waited out and the job starts another pass: a letter whose
+ * copy was confirmed but whose ack was lost is then moved twice, never lost.
+ *
+ * A job without a window is one that can be killed at any instant: all its
+ * state is in the broker.
+ */
+#ifndef DLO_REDRIVE_JOB_H
+#define DLO_REDRIVE_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "redrive/census.h"
+#include "redrive/judge.h"
+
+#define JOB_ID_SPACE  13
+#define JOB_WHY_SPACE 256
+
+struct conf_filter;
+struct conf_pipeline;
+struct job;
+struct job_env;
+struct rmq_conn;
+struct tally_pipeline;
+struct topology_pipeline_names;
+
+enum job_end {
+	JOB_UNDER_WAY,
+	JOB_COMPLETE,  /* nothing is left to move */
+	JOB_PARTIAL,   /* ended before: see why */
+	JOB_CANCELLED, /* somebody stopped it */
+};
+/* "under way", "complete", "partial", "cancelled". */
+const char *job_end_name(enum job_end);
+
+/* How far it is, and at its end: what it did. */
+struct job_report {
+	char id[JOB_ID_SPACE];
+	enum job_end end;
+	char why[JOB_WHY_SPACE]; /* of an end that is not complete; or "" */
+	unsigned passes;
+	uint64_t redriven; /* copy confirmed */
+	uint64_t parked;   /* copy confirmed */
+	uint64_t unknown;  /* copy sent, no verdict: moved or not */
+	uint64_t twice;	   /* copy confirmed, ack lost: comes again */
+	/* Of the last pass */
+	uint64_t seen;
+	uint64_t verdicts[JUDGE_COUNT];
+	uint64_t refused;  /* by the broker; they stay */
+	int64_t oldest_ms; /* when the oldest that stays died; 0: unknown */
+	double progress;   /* 0 to 1 */
+	int64_t elapsed_ms;
+};
+
+/* All that it points to must outlive the job. */
+struct job_options {
+	const struct job_env *env;
+	const struct conf_pipeline *conf;
+	const struct topology_pipeline_names *names;
+	const struct conf_filter *filter;
+	struct tally_pipeline *tally;
+	const char *trigger;   /* why it starts, for the log */
+	struct census *census; /* not NULL: a dry run, counted here */
+};
+
+/* From the loop, once; free the job at leisure, from the callback too. */
+typedef void job_ended_cb(void *arg);
+
+/* Starts as soon as it has a connection. */
+struct job *job_new(const struct job_options *, job_ended_cb *, void *arg);
+/* Lets go of everything at once; NULL is fine. */
+void job_free(struct job *);
+
+/* The scan connection is up, or gone (NULL; its channels are closed). */
+void job_link(struct job *, struct rmq_conn *);
+/* Stops at once until job_resume; `why` for the log. */
+void job_pause(struct job *, const char *why);
+void job_resume(struct job *);
+/*
+ * Ends it: pulls no more, waits for the verdicts on what it sent, gives back
+ * the rest. The first end counts.
+ */
+void job_stop(struct job *, enum job_end, const char *why);
+/* Memory is short: gives back the window if the job makes no headway. */
+void job_relieve(struct job *);
+
+/* Letters held unacked. */
+uint64_t job_held(const struct job *);
+void job_report(const struct job *, struct job_report *);
+
+#endif

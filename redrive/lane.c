@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "redrive/lane.h"
+
+#include <stdlib.h>
+
+#include "config/conf.h"
+#include "dlx/topology.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/xalloc.h"
+#include "redrive/depth.h"
+#include "redrive/job_env.h"
+#include "redrive/tally.h"
+#include "redrive/trigger.h"
+
+struct lane {
+	struct lane_options options;
+	const struct conf_pipeline *conf;
+	lane_ended_cb *ended;
+	void *arg;
+	struct loop *loop;
+	struct topology_pipeline_names names;
+	struct tally_pipeline tally;
+	struct trigger trigger;
+	struct loop_timer *timer; /* the trigger's */
+	struct depth *depth;	  /* NULL: nobody watches */
+	struct rmq_conn *conn;	  /* NULL: none */
+	struct job *job;	  /* NULL: none */
+	double progress;
+	int64_t oldest_ms; /* when the oldest died; 0: there is none */
+	bool alerted;
+};
+
+static void consider(void *);
+
+static void
+job_ended(void *arg)
+{
+	struct lane *lane = arg;
+	struct job_report report;
+
+	job_report(lane->job, &report);
+	job_free(lane->job);
+	lane->job = NULL;
+	lane->progress = report.progress;
+	if (report.oldest_ms != 0)
+		lane->oldest_ms = report.oldest_ms;
+	trigger_ended(&lane->trigger, loop_now_ms(lane->loop));
+	if (lane->depth != NULL)
+		depth_now(lane->depth);
+	lane->ended(lane->arg, lane, &report);
+	consider(lane);
+}
+
+static void
+start_job(struct lane *lane, const char *trigger,
+    const struct conf_filter *filter, struct census *census)
+{
+	const struct job_options options = {
+		.env = lane->options.env,
+		.conf = lane->conf,
+		.names = &lane->names,
+		.filter = filter,
+		.tally = &lane->tally,
+		.trigger = trigger,
+		.census = census,
+	};
+
+	lane->job = job_new(&options, job_ended, lane);
+	job_link(lane->job, lane->conn);
+}
+
+/* Is a job to start now, and if not, when is that to be asked again? */
+static void
+consider(void *arg)
+{
+	struct lane *lane = arg;
+	int64_t now_ms = loop_now_ms(lane->loop);
+	int64_t due_ms;
+	unsigned reasons;
+
+	if (lane->conn == NULL || lane->job != NULL)
+		return;
+	reasons = trigger_take(&lane->trigger, now_ms);
+	if (reasons != 0) {
+		start_job(lane, trigger_name(reasons),
+		    &lane->conf->redrive.only, NULL);
+		return;
+	}
+	due_ms = trigger_due_ms(&lane->trigger, now_ms);
+	if (due_ms != INT64_MAX)
+		loop_timer_start(lane->loop, lane->timer, due_ms - now_ms);
+}
+
+/* Says once that there are too many, and once that there no longer are. */
+static void
+alert(struct lane *lane, uint64_t count)
+{
+	uint32_t limit = lane->conf->dead_letter.alert_above;
+
+	if ((count > limit) == lane->alerted)
+		return;
+	lane->alerted = count > limit;
+	log_event(lane->alerted ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+	    lane->alerted ? "dead_letters_above" : "dead_letters_below",
+	    LOG_STR("pipeline", lane->conf->name),
+	    LOG_STR("queue", lane->names.dead), LOG_UINT("count", count),
+	    LOG_UINT("alert_above", limit));
+}
+
+static void
+on_depth(void *arg, int64_t ready)
+{
+	struct lane *lane = arg;
+	uint64_t count;
+
+	if (ready < 0)
+		return;
+	count = (uint64_t)ready;
+	if (lane->job != NULL)
+		count += job_held(lane->job);
+	tally_depth(&lane->tally, (double)count);
+	if (count == 0)
+		lane->oldest_ms = 0;
+	else if (lane->oldest_ms == 0)
+		lane->oldest_ms = loop_wall_ms(lane->loop);
+	alert(lane, count);
+}
+
+struct lane *
+lane_new(const struct lane_options *options, lane_ended_cb *ended, void *arg)
+{
+	struct lane *lane = xcalloc(1, sizeof(*lane));
+
+	lane->options = *options;
+	lane->conf = options->pipeline;
+	lane->ended = ended;
+	lane->arg = arg;
+	lane->loop = options->env->loop;
+	topology_pipeline_names_init(&lane->names, options->conf,
+	    options->pipeline);
+	tally_pipeline_init(&lane->tally, options->tally, lane->conf->name);
+	trigger_init(&lane->trigger, &lane->conf->redrive,
+	    options->automatic && options->conf->features.redrive,
+	    loop_now_ms(lane->loop));
+	lane->timer = loop_timer_new(lane->loop, consider, lane);
+	if (options->automatic)
+		lane->depth =
+		    depth_new(lane->loop, lane->names.dead, on_depth, lane);
+	return lane;
+}
+
+void
+lane_free(struct lane *lane)
+{
+	if (lane == NULL)
+		return;
+	job_free(lane->job);
+	depth_free(lane->depth);
+	loop_timer_free(lane->loop, lane->timer);
+	topology_pipeline_names_clear(&lane->names);
+	free(lane);
+}
+
+const struct conf_pipeline *
+lane_pipeline(const struct lane *lane)
+{
+	return lane->conf;
+}
+
+void
+lane_link(struct lane *lane, struct rmq_conn *conn)
+{
+	lane->conn = conn;
+	if (lane->depth != NULL)
+		depth_link(lane->depth, conn);
+	if (lane->job != NULL)
+		job_link(lane->job, conn);
+	consider(lane);
+}
+
+void
+lane_health(struct lane *lane, bool healthy)
+{
+	trigger_health(&lane->trigger, healthy);
+	if (lane->job != NULL && healthy)
+		job_resume(lane->job);
+	else if (lane->job != NULL)
+		job_pause(lane->job, "the downstream is not healthy");
+	consider(lane);
+}
+
+void
+lane_run(struct lane *lane, const struct conf_filter *filter,
+    struct census *census)
+{
+	start_job(lane, "once", filter, census);
+}
+
+void
+lane_stop(struct lane *lane, enum job_end end, const char *why)
+{
+	lane->trigger.enabled = false;
+	if (lane->job != NULL)
+		job_stop(lane->job, end, why);
+}
+
+bool
+lane_is_busy(const struct lane *lane)
+{
+	return lane->job != NULL;
+}
+
+void
+lane_relieve(struct lane *lane)
+{
+	if (lane->job != NULL)
+		job_relieve(lane->job);
+}
+
+void
+lane_refresh(struct lane *lane)
+{
+	struct job_report report;
+	int64_t age_ms;
+
+	if (lane->job != NULL) {
+		job_report(lane->job, &report);
+		lane->progress = report.progress;
+	}
+	metrics_set(lane->tally.progress, lane->progress);
+	age_ms = lane->oldest_ms != 0
+	    ? loop_wall_ms(lane->loop) - lane->oldest_ms
+	    : 0;
+	if (lane->depth != NULL)
+		tally_oldest(&lane->tally,
+		    age_ms > 0 ? (double)age_ms / 1000 : 0);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * One pass over a dead-letter queue, without changing its order. Messages are
+ * held in a chain of channels, each with a consumer that is cancelled when
+ * `prefetch` have come, filled one after another; acks of single messages
+ * stay cheap because each channel holds few. What is not acked is given back
+ * by closing the channels in the chain's order, each close awaited: only that
+ * keeps the order of a quorum queue.
+ *
+ * The pass is bounded: it ends when as many have come as the queue had ready
+ * at the start (or as we ourselves gave back just before, which may not be
+ * counted yet), or when the queue is empty and stays silent. What comes in
+ * meanwhile does not prolong it.
+ *
+ * A channel that goes by itself breaks the pass: `lost` says so once, refs
+ * into that channel are void, the rest is still held and to be given back.
+ */
+#ifndef DLO_REDRIVE_SCAN_H
+#define DLO_REDRIVE_SCAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "amqp/channel.h"
+#include "lib/compiler.h"
+#include "lib/loop.h"
+
+#define SCAN_PREFETCH 5000
+
+struct scan;
+struct scan_channel;
+
+/* A message that the scan holds. */
+struct scan_ref {
+	struct scan_channel *channel;
+	uint64_t tag;
+};
+
+struct scan_cbs {
+	/* One message, in the queue's order; it is the callback's to free. */
+	void (*letter)(void *arg, struct scan_ref, struct rmq_message *,
+	    bool redelivered);
+	/* The pass has seen everything; the window is still held. */
+	void (*end)(void *arg);
+	/* The pass is broken; no letter and no `end` after this. */
+	void (*lost)(void *arg, const struct rmq_close *);
+	/* scan_close is through: nothing is held any more. */
+	void (*closed)(void *arg);
+};
+
+/* Copied. */
+struct scan_options {
+	const char *queue; /* must outlive the scan */
+	uint16_t prefetch; /* of each channel */
+	uint64_t at_least; /* messages that must be there; 0: not known */
+};
+
+/* Counts and starts to read, on an open connection. */
+struct scan *scan_new(struct loop *, struct rmq_conn *,
+    const struct scan_options *, const struct scan_cbs *, void *arg);
+/* Off: no further channel is opened; the one being filled fills up. */
+void scan_pull(struct scan *, bool on);
+/*
+ * Acks one message. False when its channel is gone: then the broker has put
+ * it back into the queue.
+ */
+bool scan_ack(struct scan *, struct scan_ref) must_use;
+/* Gives back what is held, in order; `closed` follows, never inside. */
+void scan_close(struct scan *);
+/*
+ * Lets go of everything at once, no callback any more; NULL is fine. Not from
+ * a callback but `closed`.
+ */
+void scan_free(struct scan *);
+
+/*
+ * The connection is gone, its channels are closed: the pass is broken, and
+ * there is nothing to give back. No `lost` for it.
+ */
+void scan_detach(struct scan *);
+
+/* Messages seen so far, and those of them not acked. */
+uint64_t scan_seen(const struct scan *);
+uint64_t scan_held(const struct scan *);
+/* How many there are to see, at least; for showing progress. */
+uint64_t scan_total(const struct scan *);
+/* The connection has no channel left: the pass ended before the queue did. */
+bool scan_is_cut(const struct scan *);
+
+#endif
