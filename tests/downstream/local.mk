@@ -11,3 +11,26 @@ tests_downstream_test_handler_http_SOURCES = \
 	tests/downstream/test_handler_http.c tests/downstream/peer.c \
 	tests/downstream/peer.h tests/unit.h
 tests_downstream_test_handler_http_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_probe
+tests_downstream_test_probe_SOURCES = tests/downstream/test_probe.c \
+	tests/downstream/peer.c tests/downstream/peer.h \
+	tests/sim/sim_loop.c tests/sim/sim_loop.h \
+	tests/sim/sim_net.c tests/sim/sim_net.h tests/unit.h
+tests_downstream_test_probe_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_verdict
+tests_downstream_test_verdict_SOURCES = tests/downstream/test_verdict.c \
+	tests/unit.h
+tests_downstream_test_verdict_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_http_headers
+tests_downstream_test_http_headers_SOURCES = \
+	tests/downstream/test_http_headers.c tests/unit.h
+tests_downstream_test_http_headers_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_downstream
+tests_downstream_test_downstream_SOURCES = \
+	tests/downstream/test_downstream.c \
+	tests/sim/sim_loop.c tests/sim/sim_loop.h tests/unit.h
+tests_downstream_test_downstream_LDADD = $(DOWNSTREAM_TEST_LIBS)
