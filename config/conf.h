@@ -418,6 +418,8 @@ void conf_errors_clear(struct conf_errors *);
  */
 int conf_listen_parse(const char *text, struct conf_listen *,
     const char **why) must_use;
+/* The same the other way round; the caller frees it. */
+char *conf_listen_address(const struct conf_listen *) must_use;
 
 /*
  * `-t`: says on stdout that the file is valid, or on stderr what is wrong.

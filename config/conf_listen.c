@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/text.h"
+#include "lib/xalloc.h"
 
 static int
 parse_unix(const char *path, struct conf_listen *out, const char **why)
@@ -78,4 +79,20 @@ conf_listen_redrive(struct conf_listen *out)
 	/* Too long for a socket: the usual place says so when bound. */
 	if (len > 0 && (size_t)len < sizeof(out->path))
 		strcpy(out->path, path);
+}
+
+char *
+conf_listen_address(const struct conf_listen *listen)
+{
+	switch (listen->kind) {
+	case CONF_LISTEN_NONE:
+		break;
+	case CONF_LISTEN_UNIX:
+		return xasprintf("unix:%s", listen->path);
+	case CONF_LISTEN_TCP:
+		return xasprintf(strchr(listen->host, ':') != NULL ? "[%s]:%u"
+								   : "%s:%u",
+		    listen->host, listen->port);
+	}
+	return xstrdup("none");
 }
