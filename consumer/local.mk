@@ -4,8 +4,23 @@ CONSUMER_LIBS = consumer/libconsumer.a $(DOWNSTREAM_LIBS) $(DLX_LIBS) \
 	$(CONFIG_LIBS) $(AMQP_LIBS) $(LIB_LIBS)
 noinst_LIBRARIES += consumer/libconsumer.a
 consumer_libconsumer_a_SOURCES = \
+	consumer/budget.c \
+	consumer/budget.h \
+	consumer/consumer.c \
 	consumer/consumer.h \
+	consumer/daemon.c \
+	consumer/daemon.h \
+	consumer/delivery.c \
+	consumer/delivery.h \
 	consumer/meter.c \
 	consumer/meter.h \
+	consumer/pipeline.c \
+	consumer/pipeline.h \
 	consumer/policy.c \
-	consumer/policy.h
+	consumer/policy.h \
+	consumer/rights.c \
+	consumer/rights.h \
+	consumer/settle.c \
+	consumer/settle.h \
+	consumer/window.c \
+	consumer/window.h

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "consumer/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "consumer/window.h"
+#include "lib/backoff.h"
+#include "lib/log.h"
+#include "lib/xalloc.h"
+
+enum { CODE_NOT_FOUND = 404, CODE_PRECONDITION = 406 };
+
+struct pipeline {
+	struct pipeline_env env;
+	const struct conf_pipeline *conf;
+	struct downstream *downstream;
+	struct downstream_listener listener;
+	struct window window;
+	enum pipeline_state state;
+	struct rmq_conn *conn;	     /* NULL: none to work on */
+	struct rmq_channel *channel; /* NULL: idle, stopped */
+	struct rmq_consumer *consumer;
+	uint16_t prefetch; /* of the subscription */
+	bool well;	   /* nothing is wrong with it */
+	bool careful;	   /* one message at a time, see pipeline.h */
+	uint64_t oks;	   /* of the window, when it became careful */
+	bool draining;
+	unsigned failures;		/* to subscribe, in a row */
+	struct loop_timer *retry_timer; /* pending: not to subscribe yet */
+	struct loop_timer *hold_timer;	/* see window_is_overdue */
+	struct loop_timer *grace_timer; /* giving back has its limit */
+	struct loop_task turn;
+};
+
+const char *
+pipeline_state_name(enum pipeline_state state)
+{
+	static const char *const names[] = {
+		[PIPELINE_IDLE] = "idle",
+		[PIPELINE_OPENING] = "opening",
+		[PIPELINE_CONSUMING] = "consuming",
+		[PIPELINE_CANCELLING] = "cancelling",
+		[PIPELINE_PAUSED] = "paused",
+		[PIPELINE_GIVING_BACK] = "giving-back",
+		[PIPELINE_STOPPED] = "stopped",
+	};
+
+	return names[state];
+}
+
+#define TO(state) (1u << PIPELINE_##state)
+
+static void
+pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
+{
+	static const unsigned char legal[] = {
+		[PIPELINE_IDLE] = TO(OPENING) | TO(STOPPED),
+		[PIPELINE_OPENING] = TO(CONSUMING) | TO(GIVING_BACK) | TO(IDLE),
+		[PIPELINE_CONSUMING] =
+		    TO(CANCELLING) | TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
+		[PIPELINE_CANCELLING] = TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
+		[PIPELINE_PAUSED] = TO(OPENING) | TO(GIVING_BACK) | TO(IDLE),
+		[PIPELINE_GIVING_BACK] = TO(IDLE),
+		[PIPELINE_STOPPED] = 0,
+	};
+
+	log_info("pipeline", LOG_STR("pipeline", p->conf->name),
+	    LOG_STR("from", pipeline_state_name(p->state)),
+	    LOG_STR("to", pipeline_state_name(to)), LOG_STR("why", why),
+	    LOG_UINT("waiting", p->window.count[DELIVERY_WAITING]));
+	if ((legal[p->state] & 1u << to) == 0)
+		abort();
+	p->state = to;
+	loop_defer(p->env.loop, &p->turn);
+}
+
+/* Keeps away from the broker for a while. */
+static void
+back_off(struct pipeline *p)
+{
+	static const struct backoff backoff = {
+		.first_ms = 1000,
+		.factor = 2,
+		.cap_ms = 30000,
+		.jitter = 0.5,
+	};
+	int64_t delay_ms = backoff_delay_ms(&backoff, ++p->failures,
+	    loop_random_unit(p->env.loop));
+
+	p->well = false;
+	loop_timer_start(p->env.loop, p->retry_timer, delay_ms);
+	log_info("pipeline_backs_off", LOG_STR("pipeline", p->conf->name),
+	    LOG_INT("delay_ms", delay_ms));
+}
+
+static enum meter_fault
+fault_of(const struct rmq_close *why)
+{
+	if (why->code == CODE_NOT_FOUND)
+		return METER_QUEUE_GONE;
+	if (why->code == CODE_PRECONDITION &&
+	    strstr(why->text, "timed out") != NULL)
+		return METER_CONSUMER_TIMEOUT;
+	return METER_CHANNEL_CLOSED;
+}
+
+/* The channel has gone, and all unacked deliveries with it. */
+static void
+on_channel_closed(void *arg, const struct rmq_close *why)
+{
+	struct pipeline *p = arg;
+
+	p->channel = NULL;
+	p->consumer = NULL;
+	p->well = false;
+	window_drop(&p->window);
+	loop_timer_stop(p->env.loop, p->grace_timer);
+	pipeline_enter(p, PIPELINE_IDLE, "channel closed");
+	/* With its connection: pipeline_disconnect follows. */
+	if (why->fault != RMQ_FAULT_SERVER || !rmq_conn_is_open(p->conn))
+		return;
+	log_warn("channel_closed", LOG_STR("pipeline", p->conf->name),
+	    LOG_STR("queue", p->conf->queue), LOG_UINT("code", why->code),
+	    LOG_STR("text", why->text));
+	metrics_inc(p->env.meter->faults[fault_of(why)]);
+	back_off(p);
+	p->env.cbs->refused(p->env.arg, p, why);
+	if (why->code == CODE_NOT_FOUND)
+		p->env.cbs->astray(p->env.arg);
+}
+
+static void
+on_consuming(void *arg, const struct rmq_reply *reply)
+{
+	struct pipeline *p = arg;
+
+	/* A refusal closes the channel too: `closed` sees to it. */
+	if (!reply->ok || p->state != PIPELINE_OPENING)
+		return;
+	p->well = true;
+	p->failures = 0;
+	pipeline_enter(p, PIPELINE_CONSUMING, "subscribed");
+	p->env.cbs->changed(p->env.arg, p);
+}
+
+static void
+on_cancelled(void *arg, const struct rmq_reply *reply)
+{
+	struct pipeline *p = arg;
+
+	if (!reply->ok || p->state != PIPELINE_CANCELLING)
+		return;
+	p->consumer = NULL;
+	pipeline_enter(p, PIPELINE_PAUSED, "cancelled");
+}
+
+/* The broker ended the consumer; what was delivered is still ours. */
+static void
+on_broker_cancelled(void *arg)
+{
+	struct pipeline *p = arg;
+
+	p->consumer = NULL;
+	log_warn("consumer_cancelled", LOG_STR("pipeline", p->conf->name),
+	    LOG_STR("queue", p->conf->queue));
+	metrics_inc(p->env.meter->faults[METER_CONSUMER_CANCELLED]);
+	if (p->state == PIPELINE_OPENING)
+		pipeline_enter(p, PIPELINE_CONSUMING, "subscribed");
+	if (p->state != PIPELINE_GIVING_BACK)
+		pipeline_enter(p, PIPELINE_PAUSED, "cancelled by the broker");
+	back_off(p);
+	p->env.cbs->astray(p->env.arg);
+}
+
+static void
+on_delivery(void *arg, const struct rmq_delivery *delivery)
+{
+	struct pipeline *p = arg;
+
+	window_receive(&p->window, p->channel, delivery);
+}
+
+/* How much to ask for at once. */
+static uint16_t
+wanted_prefetch(const struct pipeline *p)
+{
+	if (p->careful || downstream_state(p->downstream) != BREAKER_CLOSED)
+		return 1;
+	return (uint16_t)p->conf->prefetch;
+}
+
+static void
+subscribe(struct pipeline *p)
+{
+	static const struct rmq_consumer_cbs cbs = {
+		.delivery = on_delivery,
+		.cancelled = on_broker_cancelled,
+	};
+	const struct rmq_slice no_args = { NULL, 0 };
+
+	p->prefetch = wanted_prefetch(p);
+	rmq_qos(p->channel, p->prefetch, NULL, NULL);
+	p->consumer = rmq_consume(p->channel, p->conf->queue, 0, no_args, &cbs,
+	    p, on_consuming);
+}
+
+static void
+on_channel_opened(void *arg)
+{
+	struct pipeline *p = arg;
+
+	/* Not if it is giving back before it had anything. */
+	if (p->state == PIPELINE_OPENING)
+		subscribe(p);
+}
+
+static void
+open_channel(struct pipeline *p)
+{
+	static const struct rmq_channel_cbs cbs = {
+		.opened = on_channel_opened,
+		.closed = on_channel_closed,
+	};
+
+	p->channel = rmq_channel_open(p->conn, &cbs, p);
+	if (p->channel == NULL) {
+		log_warn("no_channel", LOG_STR("pipeline", p->conf->name));
+		back_off(p);
+		return;
+	}
+	pipeline_enter(p, PIPELINE_OPENING, "connected");
+}
+
+/*
+ * Whether the breaker lets it consume. Half-open without a probe, it takes a
+ * message as a trial when none is waiting.
+ */
+static bool
+breaker_allows(const struct pipeline *p)
+{
+	switch (downstream_state(p->downstream)) {
+	case BREAKER_CLOSED:
+		return true;
+	case BREAKER_HALF_OPEN:
+		return downstream_room(p->downstream) > 0 &&
+		    p->window.count[DELIVERY_WAITING] == 0;
+	case BREAKER_OPEN:
+		break;
+	}
+	return false;
+}
+
+/* Whether to subscribe, as far as the policy is concerned. */
+static bool
+policy_allows(const struct pipeline *p)
+{
+	/* What is in memory first: windows must not add up. */
+	return p->env.conf->features.consume && breaker_allows(p) &&
+	    p->window.count[DELIVERY_WAITING] <= p->conf->prefetch / 2;
+}
+
+static bool
+may_subscribe(const struct pipeline *p)
+{
+	return p->conn != NULL && !p->draining &&
+	    !loop_timer_pending(p->env.loop, p->retry_timer) &&
+	    policy_allows(p);
+}
+
+static void
+cancel(struct pipeline *p, const char *why)
+{
+	rmq_cancel(p->consumer, on_cancelled);
+	pipeline_enter(p, PIPELINE_CANCELLING, why);
+}
+
+static void
+give_back(struct pipeline *p, const char *why)
+{
+	if (p->state == PIPELINE_CONSUMING)
+		rmq_cancel(p->consumer, on_cancelled);
+	pipeline_enter(p, PIPELINE_GIVING_BACK, why);
+	window_hand_off(&p->window);
+	loop_timer_start(p->env.loop, p->grace_timer,
+	    p->env.conf->consumer.drain_timeout_ms);
+}
+
+/* Closing the channel is what gives back, and keeps the queue's order. */
+static void
+leave_channel(struct pipeline *p, const char *why)
+{
+	window_drop(&p->window);
+	rmq_channel_abandon(p->channel);
+	p->channel = NULL;
+	p->consumer = NULL;
+	loop_timer_stop(p->env.loop, p->grace_timer);
+	pipeline_enter(p, PIPELINE_IDLE, why);
+}
+
+static void
+on_grace_over(void *arg)
+{
+	leave_channel(arg, "not all could be settled in time");
+}
+
+/* Something has been unacked for as long as may be. */
+static void
+give_back_overdue(struct pipeline *p)
+{
+	log_warn("held_too_long", LOG_STR("pipeline", p->conf->name),
+	    LOG_UINT("waiting", p->window.count[DELIVERY_WAITING]),
+	    LOG_UINT("running", p->window.count[DELIVERY_RUNNING]),
+	    LOG_UINT("settling", p->window.count[DELIVERY_SETTLING]));
+	metrics_inc(p->env.meter->faults[METER_GIVEN_BACK]);
+	if (downstream_state(p->downstream) != BREAKER_CLOSED) {
+		p->careful = true;
+		p->oks = p->window.oks;
+	}
+	give_back(p, "held for hold_max");
+}
+
+static void
+watch_holds(struct pipeline *p)
+{
+	int64_t next_ms;
+
+	if (p->channel == NULL || p->state == PIPELINE_GIVING_BACK ||
+	    loop_timer_pending(p->env.loop, p->hold_timer))
+		return;
+	if (window_is_overdue(&p->window, &next_ms))
+		give_back_overdue(p);
+	else if (next_ms >= 0)
+		loop_timer_start(p->env.loop, p->hold_timer, next_ms);
+}
+
+/* It does not consume: if that is its policy, nothing is wrong. */
+static void
+note_pause(struct pipeline *p)
+{
+	if (p->conn != NULL && !policy_allows(p) &&
+	    !loop_timer_pending(p->env.loop, p->retry_timer))
+		p->well = true;
+}
+
+static void
+step_idle(struct pipeline *p)
+{
+	if (p->draining) {
+		if (window_is_quiet(&p->window))
+			pipeline_enter(p, PIPELINE_STOPPED, "drained");
+	} else if (may_subscribe(p))
+		open_channel(p);
+	else
+		note_pause(p);
+}
+
+static void
+step_paused(struct pipeline *p)
+{
+	if (!may_subscribe(p)) {
+		note_pause(p);
+		return;
+	}
+	pipeline_enter(p, PIPELINE_OPENING, "breaker lets it");
+	subscribe(p);
+}
+
+static void
+step_consuming(struct pipeline *p)
+{
+	if (downstream_state(p->downstream) == BREAKER_OPEN)
+		cancel(p, "breaker open");
+	else if (wanted_prefetch(p) > p->prefetch)
+		cancel(p, "to ask for more");
+}
+
+/* Moves on as far as it can. */
+static void
+pipeline_step(struct pipeline *p)
+{
+	if (p->careful && p->window.oks != p->oks)
+		p->careful = false;
+	if (p->draining && p->channel != NULL &&
+	    p->state != PIPELINE_GIVING_BACK)
+		give_back(p, "draining");
+	switch (p->state) {
+	case PIPELINE_IDLE:
+		step_idle(p);
+		break;
+	case PIPELINE_CONSUMING:
+		step_consuming(p);
+		break;
+	case PIPELINE_PAUSED:
+		step_paused(p);
+		break;
+	case PIPELINE_GIVING_BACK:
+		if (window_is_quiet(&p->window))
+			leave_channel(p, "given back");
+		break;
+	case PIPELINE_OPENING:
+	case PIPELINE_CANCELLING:
+	case PIPELINE_STOPPED:
+		break;
+	}
+}
+
+/* Once at the end of each turn in which something happened. */
+static void
+on_turn(void *arg)
+{
+	struct pipeline *p = arg;
+	enum pipeline_state before = p->state;
+	bool well = p->well;
+
+	window_work(&p->window);
+	watch_holds(p);
+	pipeline_step(p);
+	if (p->state != before || p->well != well)
+		p->env.cbs->changed(p->env.arg, p);
+}
+
+static void
+wake(void *arg)
+{
+	struct pipeline *p = arg;
+
+	loop_defer(p->env.loop, &p->turn);
+}
+
+struct pipeline *
+pipeline_new(const struct pipeline_env *env, const struct conf_pipeline *conf,
+    struct downstream *downstream)
+{
+	struct pipeline *p = xcalloc(1, sizeof(*p));
+	const struct window_env window_env = {
+		.loop = env->loop,
+		.conf = env->conf,
+		.pipeline = conf,
+		.names = env->names,
+		.downstream = downstream,
+		.settle = env->settle,
+		.meter = env->meter,
+		.budget = env->budget,
+		.wake = wake,
+		.arg = p,
+	};
+
+	p->env = *env;
+	p->conf = conf;
+	p->downstream = downstream;
+	p->retry_timer = loop_timer_new(env->loop, wake, p);
+	p->hold_timer = loop_timer_new(env->loop, wake, p);
+	p->grace_timer = loop_timer_new(env->loop, on_grace_over, p);
+	loop_task_init(&p->turn, on_turn, p);
+	window_init(&p->window, &window_env);
+	p->listener.cb = wake;
+	p->listener.arg = p;
+	downstream_listen(downstream, &p->listener);
+	return p;
+}
+
+void
+pipeline_free(struct pipeline *p)
+{
+	if (p == NULL)
+		return;
+	downstream_unlisten(p->downstream, &p->listener);
+	window_clear(&p->window);
+	if (p->channel != NULL)
+		rmq_channel_abandon(p->channel);
+	loop_timer_free(p->env.loop, p->retry_timer);
+	loop_timer_free(p->env.loop, p->hold_timer);
+	loop_timer_free(p->env.loop, p->grace_timer);
+	loop_undefer(p->env.loop, &p->turn);
+	free(p);
+}
+
+void
+pipeline_connect(struct pipeline *p, struct rmq_conn *conn)
+{
+	p->conn = conn;
+	wake(p);
+}
+
+void
+pipeline_disconnect(struct pipeline *p)
+{
+	p->conn = NULL;
+	p->well = false;
+	p->failures = 0;
+	loop_timer_stop(p->env.loop, p->retry_timer);
+	wake(p);
+}
+
+void
+pipeline_drain(struct pipeline *p)
+{
+	p->draining = true;
+	wake(p);
+}
+
+void
+pipeline_abort(struct pipeline *p)
+{
+	if (p->channel != NULL)
+		leave_channel(p, "out of time");
+	window_abort(&p->window);
+}
+
+bool
+pipeline_is_stopped(const struct pipeline *p)
+{
+	return p->state == PIPELINE_STOPPED;
+}
+
+bool
+pipeline_is_well(const struct pipeline *p, struct buf *why)
+{
+	if (p->well)
+		return true;
+	if (why == NULL)
+		return false;
+	if (p->conn == NULL)
+		buf_printf(why, "pipeline %s: not connected", p->conf->name);
+	else if (loop_timer_pending(p->env.loop, p->retry_timer))
+		buf_printf(why,
+		    "pipeline %s: the broker refused queue %s, "
+		    "trying again",
+		    p->conf->name, p->conf->queue);
+	else
+		buf_printf(why, "pipeline %s: %s", p->conf->name,
+		    pipeline_state_name(p->state));
+	return false;
+}
+
+const struct conf_pipeline *
+pipeline_conf(const struct pipeline *p)
+{
+	return p->conf;
+}
+
+const struct topology_pipeline_names *
+pipeline_names(const struct pipeline *p)
+{
+	return &p->window.names;
+}
+
+void
+pipeline_gauge(struct pipeline *p)
+{
+	window_gauge(&p->window);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * One pipeline: its channel on the consume connection, its subscription, and
+ * what its breaker, the drain and time do to them. The deliveries are the
+ * window's.
+ *
+ *	idle -------- connected, and the policy allows it ---> opening
+ *	opening ----- the broker consented ------------------> consuming
+ *	consuming --- breaker open, or a wider prefetch due -> cancelling
+ *	cancelling -- the broker consented ------------------> paused
+ *	consuming --- cancelled by the broker ---------------> paused
+ *	paused ------ the policy allows it ------------------> opening
+ *	opening, consuming, cancelling, paused
+ *	    --------- held for too long, or draining --------> giving-back
+ *	giving-back - all is settled: channel closed --------> idle
+ *	any but idle, stopped -- the channel has gone -------> idle
+ *	idle -------- draining, and all is quiet ------------> stopped
+ *
+ * Paused: the channel is open without a consumer, deliveries wait in memory.
+ * They are given back by closing the channel, never by a nack. After an open
+ * breaker made it give back, it asks for one message at a time until one has
+ * ended ok, so that an outage gives a window back once and not in a loop: the
+ * broker counts that against each message.
+ */
+#ifndef DLO_CONSUMER_PIPELINE_H
+#define DLO_CONSUMER_PIPELINE_H
+
+#include <stdbool.h>
+
+#include "amqp/channel.h"
+#include "config/conf.h"
+#include "consumer/budget.h"
+#include "consumer/meter.h"
+#include "consumer/settle.h"
+#include "dlx/topology.h"
+#include "downstream/downstream.h"
+#include "lib/buf.h"
+#include "lib/loop.h"
+
+struct pipeline;
+
+enum pipeline_state {
+	PIPELINE_IDLE,
+	PIPELINE_OPENING,
+	PIPELINE_CONSUMING,
+	PIPELINE_CANCELLING,
+	PIPELINE_PAUSED,
+	PIPELINE_GIVING_BACK,
+	PIPELINE_STOPPED,
+};
+/* "idle", "opening", "consuming", … */
+const char *pipeline_state_name(enum pipeline_state);
+
+/* From the loop, never inside a call; they may call anything but _free. */
+struct pipeline_cbs {
+	/* Look at pipeline_is_well and pipeline_is_stopped again. */
+	void (*changed)(void *arg, struct pipeline *);
+	/* The broker ended the channel or refused it; it tries again. */
+	void (*refused)(void *arg, struct pipeline *, const struct rmq_close *);
+	/* The queue or its consumer went: is the topology whole? */
+	void (*astray)(void *arg);
+};
+
+/* All of it must outlive the pipeline. */
+struct pipeline_env {
+	struct loop *loop;
+	const struct conf *conf;
+	const struct topology_names *names;
+	struct settle *settle;
+	struct meter *meter;
+	struct budget *budget;
+	const struct pipeline_cbs *cbs;
+	void *arg;
+};
+
+struct pipeline *pipeline_new(const struct pipeline_env *,
+    const struct conf_pipeline *, struct downstream *);
+/* Forgets everything without callbacks; NULL is fine. */
+void pipeline_free(struct pipeline *);
+
+/* The consume connection is up and the topology is there. */
+void pipeline_connect(struct pipeline *, struct rmq_conn *);
+/* It is gone; its channels have had their `closed`. */
+void pipeline_disconnect(struct pipeline *);
+/*
+ * Ends consumption for good: attempts under way finish, held messages go to
+ * the ladder, the rest is given back.
+ */
+void pipeline_drain(struct pipeline *);
+/* Ends at once what pipeline_drain still waits for. */
+void pipeline_abort(struct pipeline *);
+/* Nothing is under way any more; only after pipeline_drain. */
+bool pipeline_is_stopped(const struct pipeline *);
+
+/*
+ * It consumes, or its policy is the reason why not. Else `why` (may be NULL)
+ * gets the reason.
+ */
+bool pipeline_is_well(const struct pipeline *, struct buf *why);
+const struct conf_pipeline *pipeline_conf(const struct pipeline *);
+/* The names of its objects in the broker. */
+const struct topology_pipeline_names *pipeline_names(const struct pipeline *);
+/* Brings the gauges up to date. */
+void pipeline_gauge(struct pipeline *);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * May we publish where retries and dead letters go? Better asked at start
+ * than found out by the first failure. The broker tells only by a publish, so
+ * each exchange gets an empty message with a routing key that no queue is
+ * bound by: it comes back, or is refused.
+ */
+#ifndef DLO_CONSUMER_RIGHTS_H
+#define DLO_CONSUMER_RIGHTS_H
+
+#include <stddef.h>
+
+#include "amqp/publisher.h"
+
+struct rights;
+
+/* What was found; `exchange` is the first that is refused, NULL: none. */
+struct rights_result {
+	const char *exchange;
+	unsigned code; /* 403: no right; 404: no such exchange */
+	const char *text;
+};
+typedef void rights_done_cb(void *arg, const struct rights_result *);
+
+/*
+ * Asks for each of `count` exchanges, whose names must outlive the question.
+ * `done` comes once, never inside this call; free it then or at any time.
+ */
+struct rights *rights_new(struct rmq_publisher *, const char *const *exchanges,
+    size_t count, rights_done_cb *done, void *arg);
+/* No callback after this; NULL is fine. */
+void rights_free(struct rights *);
+
+#endif

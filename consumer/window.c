@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "consumer/window.h"
+
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "lib/xalloc.h"
+
+void
+window_init(struct window *w, const struct window_env *env)
+{
+	*w = (struct window) {
+		.env = *env,
+		.policy = {
+			.retry = &env->pipeline->retry,
+			.max_body_bytes = env->pipeline->max_body_bytes,
+			.retries = env->conf->features.retry,
+		},
+	};
+	meter_pipeline_init(&w->meter, env->meter, env->pipeline->name);
+	topology_pipeline_names_init(&w->names, env->conf, env->pipeline);
+	TAILQ_INIT(&w->unacked);
+	TAILQ_INIT(&w->orphans);
+	TAILQ_INIT(&w->ready);
+	TAILQ_INIT(&w->done);
+	TAILQ_INIT(&w->spare);
+}
+
+/* Frees what the message took; the memory of the delivery is kept. */
+static void
+reap(struct window *w)
+{
+	struct delivery *d;
+
+	while ((d = TAILQ_FIRST(&w->done)) != NULL) {
+		TAILQ_REMOVE(&w->done, d, link);
+		envelope_clear(&d->envelope);
+		budget_give(w->env.budget, rmq_message_bytes(d->message));
+		rmq_message_free(d->message);
+		TAILQ_INSERT_HEAD(&w->spare, d, link);
+	}
+}
+
+void
+window_clear(struct window *w)
+{
+	struct delivery *d;
+
+	window_drop(w);
+	window_abort(w);
+	reap(w);
+	while ((d = TAILQ_FIRST(&w->spare)) != NULL) {
+		TAILQ_REMOVE(&w->spare, d, link);
+		loop_timer_free(w->env.loop, d->timer);
+		free(d);
+	}
+	topology_pipeline_names_clear(&w->names);
+}
+
+/* The one way to another state: keeps the counts. */
+static void
+move(struct delivery *d, enum delivery_state to)
+{
+	struct window *w = d->window;
+
+	w->count[d->state]--;
+	delivery_enter(d, to);
+	if (to != DELIVERY_DONE)
+		w->count[to]++;
+}
+
+/* It is over: off its list, to be freed at the end of the turn. */
+static void
+retire(struct delivery *d, struct delivery_list *from, enum meter_result result)
+{
+	struct window *w = d->window;
+
+	move(d, DELIVERY_DONE);
+	metrics_inc(w->meter.settled[result]);
+	TAILQ_REMOVE(from, d, link);
+	TAILQ_INSERT_TAIL(&w->done, d, link);
+	w->env.wake(w->env.arg);
+}
+
+void
+window_settled(struct delivery *d, enum meter_result result)
+{
+	retire(d, &d->window->unacked, result);
+}
+
+static struct delivery *
+take_spare(struct window *w)
+{
+	struct delivery *d = TAILQ_FIRST(&w->spare);
+
+	if (d == NULL)
+		return xcalloc(1, sizeof(*d));
+	TAILQ_REMOVE(&w->spare, d, link);
+	return d;
+}
+
+void
+window_receive(struct window *w, struct rmq_channel *channel,
+    const struct rmq_delivery *delivery)
+{
+	const struct envelope_origin origin = {
+		.queue = w->env.pipeline->queue,
+		.redelivered = delivery->redelivered,
+	};
+	struct delivery *d = take_spare(w);
+
+	d->window = w;
+	d->state = DELIVERY_WAITING;
+	d->channel = channel;
+	d->tag = delivery->tag;
+	d->message = delivery->message;
+	d->received_ms = loop_now_ms(w->env.loop);
+	d->unsaved = false;
+	envelope_read(&d->envelope, d->message, &origin,
+	    &w->env.conf->consumer_broker.trusted_users, w->env.loop);
+	w->count[DELIVERY_WAITING]++;
+	TAILQ_INSERT_TAIL(&w->unacked, d, link);
+	TAILQ_INSERT_TAIL(&w->ready, d, ready);
+	metrics_inc(w->meter.deliveries);
+	budget_take(w->env.budget, rmq_message_bytes(d->message));
+	w->env.wake(w->env.arg);
+}
+
+/* To the dead-letter queue. `error`: see envelope_dead. */
+static void
+bury(struct delivery *d, enum envelope_reason reason, int64_t wall_ms,
+    const char *error)
+{
+	envelope_dead(&d->envelope, reason, wall_ms, error);
+	move(d, DELIVERY_SETTLING);
+	settle_dead(d->window->env.settle, d);
+}
+
+/* To the ladder, with the attempts made so far. */
+static void
+send_off(struct delivery *d, int64_t due_ms)
+{
+	metrics_inc(d->window->meter.retry_laddered);
+	move(d, DELIVERY_SETTLING);
+	settle_retry(d->window->env.settle, d, due_ms);
+}
+
+static void
+on_hold_over(void *arg)
+{
+	struct delivery *d = arg;
+	struct window *w = d->window;
+
+	move(d, DELIVERY_WAITING);
+	/* It came before all that is waiting. */
+	TAILQ_INSERT_HEAD(&w->ready, d, ready);
+	w->env.wake(w->env.arg);
+}
+
+static void
+hold(struct delivery *d, int64_t due_ms)
+{
+	struct loop *loop = d->window->env.loop;
+
+	metrics_inc(d->window->meter.retry_held);
+	d->due_ms = due_ms;
+	if (d->timer == NULL)
+		d->timer = loop_timer_new(loop, on_hold_over, d);
+	loop_timer_start(loop, d->timer, due_ms - loop_now_ms(loop));
+	move(d, DELIVERY_HELD);
+}
+
+static void
+log_attempt(const struct delivery *d, const struct verdict *verdict,
+    int64_t handler_us, const char *next, int64_t delay_ms)
+{
+	const struct envelope *e = &d->envelope;
+	enum log_level level =
+	    verdict->outcome == OUTCOME_OK ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+
+	log_event(level, "attempt",
+	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	    LOG_BYTES("id", e->id.ptr, e->id.len),
+	    LOG_INT("attempt", e->attempt + 1),
+	    LOG_STR("outcome", verdict_outcome_name(verdict->outcome)),
+	    LOG_STR("class", verdict->class),
+	    LOG_INT("handler_ms", handler_us / 1000), LOG_STR("next", next),
+	    LOG_INT("delay_ms", delay_ms),
+	    LOG_STR("error",
+		verdict->error[0] != '\0' ? verdict->error : NULL));
+}
+
+/* Not ok: counts the attempt and sees to what the policy wants. */
+static void
+settle_failure(struct delivery *d, const struct verdict *verdict,
+    int64_t handler_us)
+{
+	struct window *w = d->window;
+	struct loop *loop = w->env.loop;
+	int64_t wall_ms = loop_wall_ms(loop), now_ms = loop_now_ms(loop);
+	struct policy_decision decision = policy_judge(&w->policy, &d->envelope,
+	    verdict, wall_ms, loop_random_unit(loop));
+	int64_t due_ms = now_ms + decision.delay_ms;
+
+	/* Memory is no place for it any more, or not for so long. */
+	if (decision.act == POLICY_HOLD &&
+	    (w->handing_off ||
+		due_ms - d->received_ms > w->env.conf->consumer.hold_max_ms))
+		decision.act = POLICY_LADDER;
+	log_attempt(d, verdict, handler_us, policy_act_name(decision.act),
+	    decision.delay_ms);
+	envelope_failed(&d->envelope,
+	    &(struct envelope_failure){
+		.class = verdict->class,
+		.error = rmq_slice_of(verdict->error),
+		.at_ms = wall_ms,
+		.handler_ms = handler_us / 1000,
+		.delay_ms = decision.delay_ms,
+	    });
+	d->unsaved = true;
+	if (decision.act == POLICY_HOLD)
+		hold(d, due_ms);
+	else if (decision.act == POLICY_LADDER)
+		send_off(d, due_ms);
+	else
+		bury(d, decision.reason, wall_ms, NULL);
+}
+
+static void
+on_verdict(void *arg, const struct verdict *verdict)
+{
+	struct delivery *d = arg;
+	struct window *w = d->window;
+	int64_t handler_us = loop_now_us(w->env.loop) - d->started_us;
+
+	d->call = NULL;
+	meter_attempt(&w->meter, verdict, handler_us);
+	if (d->channel == NULL) {
+		log_attempt(d, verdict, handler_us, "redelivery", 0);
+		retire(d, &w->orphans, METER_DROPPED);
+	} else if (verdict->outcome == OUTCOME_OK) {
+		log_attempt(d, verdict, handler_us, "ack", 0);
+		w->oks++;
+		settle_ok(d);
+	} else
+		settle_failure(d, verdict, handler_us);
+}
+
+static void
+start(struct delivery *d)
+{
+	struct window *w = d->window;
+
+	delivery_describe(d, w->env.pipeline->name, w->env.pipeline->queue);
+	d->started_us = loop_now_us(w->env.loop);
+	move(d, DELIVERY_RUNNING);
+	d->call =
+	    downstream_start(w->env.downstream, &d->attempt, on_verdict, d);
+}
+
+/* It is not to be handed over. */
+static void
+turn_away(struct delivery *d, enum envelope_reason reason, int64_t wall_ms)
+{
+	const struct window *w = d->window;
+	char *text = NULL;
+
+	if (reason == ENVELOPE_MALFORMED)
+		text = xstrdup(envelope_malformed_text(&d->envelope));
+	else if (reason == ENVELOPE_TOO_LARGE)
+		text = xasprintf("body of %zu bytes, max_body is %llu",
+		    d->message->body.len,
+		    (unsigned long long)w->policy.max_body_bytes);
+	bury(d, reason, wall_ms, text);
+	free(text);
+}
+
+static bool
+has_room(const struct window *w)
+{
+	return w->count[DELIVERY_RUNNING] < w->env.pipeline->concurrency &&
+	    downstream_room(w->env.downstream) > 0;
+}
+
+void
+window_work(struct window *w)
+{
+	struct delivery *d;
+
+	reap(w);
+	if (w->handing_off)
+		return;
+	while ((d = TAILQ_FIRST(&w->ready)) != NULL) {
+		int64_t wall_ms = loop_wall_ms(w->env.loop);
+		struct policy_decision decision = policy_admit(&w->policy,
+		    &d->envelope, d->message->body.len, wall_ms);
+
+		if (decision.act == POLICY_ATTEMPT && !has_room(w))
+			return;
+		TAILQ_REMOVE(&w->ready, d, ready);
+		if (decision.act == POLICY_ATTEMPT)
+			start(d);
+		else
+			turn_away(d, decision.reason, wall_ms);
+	}
+}
+
+/* If only memory knows of its attempts: to the ladder with it. */
+static bool
+save(struct delivery *d)
+{
+	if (d->state == DELIVERY_HELD)
+		loop_timer_stop(d->window->env.loop, d->timer);
+	else if (d->state == DELIVERY_WAITING && d->unsaved)
+		TAILQ_REMOVE(&d->window->ready, d, ready);
+	else
+		return false;
+	send_off(d, d->due_ms);
+	return true;
+}
+
+void
+window_hand_off(struct window *w)
+{
+	struct delivery *d;
+
+	w->handing_off = true;
+	TAILQ_FOREACH(d, &w->unacked, link)
+		(void)save(d);
+}
+
+static void
+drop(struct delivery *d)
+{
+	struct window *w = d->window;
+
+	switch (d->state) {
+	case DELIVERY_RUNNING:
+		d->channel = NULL;
+		TAILQ_REMOVE(&w->unacked, d, link);
+		TAILQ_INSERT_TAIL(&w->orphans, d, link);
+		return;
+	case DELIVERY_WAITING:
+		TAILQ_REMOVE(&w->ready, d, ready);
+		break;
+	case DELIVERY_HELD:
+		loop_timer_stop(w->env.loop, d->timer);
+		break;
+	case DELIVERY_SETTLING:
+		settle_forget(d);
+		break;
+	case DELIVERY_DONE:
+		abort();
+	}
+	d->channel = NULL;
+	retire(d, &w->unacked, METER_DROPPED);
+}
+
+void
+window_drop(struct window *w)
+{
+	struct delivery *d;
+
+	while ((d = TAILQ_FIRST(&w->unacked)) != NULL)
+		drop(d);
+	w->handing_off = false;
+}
+
+void
+window_abort(struct window *w)
+{
+	struct delivery *d;
+
+	while ((d = TAILQ_FIRST(&w->orphans)) != NULL) {
+		downstream_cancel(d->call);
+		d->call = NULL;
+		retire(d, &w->orphans, METER_DROPPED);
+	}
+}
+
+bool
+window_is_quiet(const struct window *w)
+{
+	return w->count[DELIVERY_RUNNING] == 0 &&
+	    w->count[DELIVERY_SETTLING] == 0;
+}
+
+bool
+window_is_overdue(struct window *w, int64_t *next_ms)
+{
+	const struct conf_consumer *conf = &w->env.conf->consumer;
+	int64_t now_ms = loop_now_ms(w->env.loop);
+	bool overdue = false;
+	struct delivery *d;
+
+	*next_ms = -1;
+	TAILQ_FOREACH(d, &w->unacked, link) {
+		int64_t left_ms = d->received_ms + conf->hold_max_ms - now_ms;
+		bool due = left_ms <= 0;
+
+		/* What moves on by itself gets the time of a drain for it. */
+		if (due && (save(d) || d->state != DELIVERY_WAITING))
+			left_ms += conf->drain_timeout_ms;
+		if (left_ms <= 0)
+			overdue = true;
+		else if (*next_ms < 0 || left_ms < *next_ms)
+			*next_ms = left_ms;
+		if (!due)
+			break;
+	}
+	return overdue;
+}
+
+void
+window_gauge(struct window *w)
+{
+	metrics_set(w->meter.inflight, (double)w->count[DELIVERY_RUNNING]);
+	metrics_set(w->meter.held, (double)w->count[DELIVERY_HELD]);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * The deliveries of one pipeline that are in our hands: waiting for an
+ * attempt, under way, held for a backoff, being settled. It starts what may
+ * start, and turns each verdict into what the policy says.
+ *
+ * The pipeline owns the window, gives it deliveries, calls window_work at the
+ * end of each turn in which `wake` was called, and says when the channel has
+ * gone. The window owns the deliveries and their messages; they are freed in
+ * window_work, never under a callback.
+ */
+#ifndef DLO_CONSUMER_WINDOW_H
+#define DLO_CONSUMER_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/conf.h"
+#include "consumer/budget.h"
+#include "consumer/delivery.h"
+#include "consumer/meter.h"
+#include "consumer/policy.h"
+#include "consumer/settle.h"
+#include "dlx/topology.h"
+
+/* What a window works with; all of it must outlive the window. */
+struct window_env {
+	struct loop *loop;
+	const struct conf *conf;
+	const struct conf_pipeline *pipeline;
+	const struct topology_names *names;
+	struct downstream *downstream;
+	struct settle *settle;
+	struct meter *meter;
+	struct budget *budget;
+	void (*wake)(void *arg); /* window_work is due */
+	void *arg;
+};
+
+struct window {
+	struct window_env env;
+	struct policy policy;
+	struct meter_pipeline meter;
+	struct topology_pipeline_names names;
+	struct delivery_list unacked; /* in the order of their receipt */
+	struct delivery_list orphans; /* running, without a channel */
+	struct delivery_list ready;   /* waiting */
+	struct delivery_list done;    /* to be freed */
+	struct delivery_list spare;   /* memory for the next ones */
+	size_t count[DELIVERY_DONE];  /* in each state; orphans are running */
+	bool handing_off;	      /* see window_hand_off */
+	uint64_t oks;		      /* deliveries that ended ok, ever */
+};
+
+void window_init(struct window *, const struct window_env *);
+/* Cancels what is under way and frees everything. */
+void window_clear(struct window *);
+
+/* Takes a delivery and its message. */
+void window_receive(struct window *, struct rmq_channel *,
+    const struct rmq_delivery *);
+/* Frees what is done and starts what may start. */
+void window_work(struct window *);
+/*
+ * Waits in memory no more: what has failed attempts that only we know of goes
+ * to the ladder, now and from now on, and nothing is started.
+ */
+void window_hand_off(struct window *);
+/*
+ * The channel has gone, or goes now: everything is forgotten but attempts
+ * under way, which run out as orphans. Ends window_hand_off.
+ */
+void window_drop(struct window *);
+/* Cancels the attempts that are under way, orphans too. */
+void window_abort(struct window *);
+
+/* No attempt is under way and no copy on its way. */
+bool window_is_quiet(const struct window *);
+/*
+ * Sends held messages that are unacked for too long to the ladder. True when
+ * others are too: then the channel has to be given back. Sets when to ask
+ * next, in milliseconds from now; -1: not before something is received.
+ */
+bool window_is_overdue(struct window *, int64_t *next_ms);
+/* Brings the gauges up to date. */
+void window_gauge(struct window *);
+
+/* For the settler: the delivery is acked. */
+void window_settled(struct delivery *, enum meter_result);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "tests/unit.h"
+
+#include "consumer/policy.h"
+
+#define NOW   INT64_C(1700000000000)
+#define HOUR  INT64_C(3600000)
+#define NONE  ENVELOPE_REASON_NONE
+#define LATER (NOW + 1000 * HOUR)
+
+/* attempts 4; 1 s, 2 s, 4 s … 10 s; hold 1.5 s; deadline one hour. */
+static const struct conf_retry retry = {
+	.attempts = 4,
+	.first_ms = 1000,
+	.factor = 2,
+	.cap_ms = 10000,
+	.jitter = 0.5,
+	.hold_ms = 1500,
+	.deadline_ms = HOUR,
+};
+
+static const struct policy policy = { &retry, 1000, true };
+static const struct policy no_retries = { &retry, 1000, false };
+
+static const struct {
+	const char *what;
+	enum rmq_props_verdict props;
+	uint64_t body_bytes;
+	int64_t attempt, first_failed_ms, deadline_ms;
+	enum policy_act act;
+	enum envelope_reason reason;
+} admitted[] = {
+	{ "a new one", RMQ_PROPS_OK, 0, 0, 0, 0, POLICY_ATTEMPT, NONE },
+	{ "the largest", RMQ_PROPS_OK, 1000, 0, 0, 0, POLICY_ATTEMPT, NONE },
+	{ "too large", RMQ_PROPS_OK, 1001, 0, 0, 0, POLICY_DEAD,
+	    ENVELOPE_TOO_LARGE },
+	{ "too deep", RMQ_PROPS_TOO_DEEP, 1, 0, 0, 0, POLICY_DEAD,
+	    ENVELOPE_MALFORMED },
+	{ "bad headers", RMQ_PROPS_BAD_HEADERS, 1, 0, 0, 0, POLICY_DEAD,
+	    ENVELOPE_MALFORMED },
+	{ "broken and too large", RMQ_PROPS_BROKEN, 1001, 0, 0, 0, POLICY_DEAD,
+	    ENVELOPE_MALFORMED },
+	{ "the last attempt", RMQ_PROPS_OK, 1, 3, NOW - 1, 0, POLICY_ATTEMPT,
+	    NONE },
+	{ "one too many", RMQ_PROPS_OK, 1, 4, NOW - 1, 0, POLICY_DEAD,
+	    ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "attempts beyond sense", RMQ_PROPS_OK, 1, INT64_MAX, NOW - 1, 0,
+	    POLICY_DEAD, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "just in time", RMQ_PROPS_OK, 1, 0, 0, NOW + 1, POLICY_ATTEMPT,
+	    NONE },
+	{ "expired", RMQ_PROPS_OK, 1, 0, 0, NOW, POLICY_DEAD,
+	    ENVELOPE_EXPIRED },
+	{ "expired before used up", RMQ_PROPS_OK, 1, 4, NOW - 1, NOW,
+	    POLICY_DEAD, ENVELOPE_EXPIRED },
+	{ "before the deadline", RMQ_PROPS_OK, 1, 1, NOW - HOUR + 1, 0,
+	    POLICY_ATTEMPT, NONE },
+	{ "at the deadline", RMQ_PROPS_OK, 1, 1, NOW - HOUR, 0, POLICY_DEAD,
+	    ENVELOPE_DEADLINE },
+	{ "failed in the future", RMQ_PROPS_OK, 1, 1, LATER, 0, POLICY_ATTEMPT,
+	    NONE },
+};
+
+static void
+admits_what_may_be_tried(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < array_len(admitted); i++) {
+		struct envelope e = {
+			.verdict = admitted[i].props,
+			.attempt = admitted[i].attempt,
+			.first_failed_ms = admitted[i].first_failed_ms,
+			.deadline_ms = admitted[i].deadline_ms,
+		};
+		struct policy_decision d =
+		    policy_admit(&policy, &e, admitted[i].body_bytes, NOW);
+
+		if (d.act != admitted[i].act || d.reason != admitted[i].reason)
+			fail_msg("%s: %s %s", admitted[i].what,
+			    policy_act_name(d.act),
+			    envelope_reason_name(d.reason));
+		assert_int_equal(d.delay_ms, 0);
+	}
+}
+
+static const struct {
+	const char *what;
+	const struct policy *policy;
+	enum outcome outcome;
+	int64_t asked_ms; /* by Retry-After */
+	int64_t attempt, first_failed_ms, deadline_ms;
+	double random;
+	enum policy_act act;
+	int64_t delay_ms;
+	enum envelope_reason reason;
+} judged[] = {
+	{ "ok", &policy, OUTCOME_OK, -1, 0, 0, 0, 0, POLICY_ACK, 0, NONE },
+	{ "ok after all deadlines", &policy, OUTCOME_OK, -1, 9, 1, 1, 0,
+	    POLICY_ACK, 0, NONE },
+	{ "rejected", &policy, OUTCOME_REJECT, -1, 0, 0, 0, 0, POLICY_DEAD, 0,
+	    ENVELOPE_REJECTED },
+	{ "rejected before all else", &policy, OUTCOME_REJECT, -1, 9, 1, 1, 0,
+	    POLICY_DEAD, 0, ENVELOPE_REJECTED },
+	{ "first failure", &policy, OUTCOME_RETRY, -1, 0, 0, 0, 0, POLICY_HOLD,
+	    1000, NONE },
+	{ "first failure, jittered", &policy, OUTCOME_RETRY, -1, 0, 0, 0, 0.5,
+	    POLICY_HOLD, 750, NONE },
+	{ "second failure", &policy, OUTCOME_RETRY, -1, 1, NOW - 1, 0, 0,
+	    POLICY_LADDER, 2000, NONE },
+	{ "second failure, drawn short", &policy, OUTCOME_RETRY, -1, 1, NOW - 1,
+	    0, 0.5, POLICY_HOLD, 1500, NONE },
+	{ "third failure", &policy, OUTCOME_RETRY, -1, 2, NOW - 1, 0, 0,
+	    POLICY_LADDER, 4000, NONE },
+	{ "attempts used up", &policy, OUTCOME_RETRY, -1, 3, NOW - 1, 0, 0,
+	    POLICY_DEAD, 0, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "used up and past the deadline", &policy, OUTCOME_RETRY, -1, 3, 1, 0,
+	    0, POLICY_DEAD, 0, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "used up and expired", &policy, OUTCOME_RETRY, -1, 3, 1, NOW, 0,
+	    POLICY_DEAD, 0, ENVELOPE_EXPIRED },
+	{ "no retries", &no_retries, OUTCOME_RETRY, -1, 0, 0, 0, 0, POLICY_DEAD,
+	    0, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "no retries, ok", &no_retries, OUTCOME_OK, -1, 0, 0, 0, 0, POLICY_ACK,
+	    0, NONE },
+	{ "asked for less", &policy, OUTCOME_RETRY, 300, 0, 0, 0, 0.9,
+	    POLICY_HOLD, 300, NONE },
+	{ "asked for none", &policy, OUTCOME_RETRY, 0, 2, NOW - 1, 0, 0,
+	    POLICY_HOLD, 0, NONE },
+	{ "asked for more", &policy, OUTCOME_RETRY, 7000, 0, 0, 0, 0.9,
+	    POLICY_LADDER, 7000, NONE },
+	{ "asked for too much", &policy, OUTCOME_RETRY, INT64_MAX, 0, 0, 0, 0,
+	    POLICY_LADDER, 10000, NONE },
+	{ "asked, but used up", &policy, OUTCOME_RETRY, 300, 3, NOW - 1, 0, 0,
+	    POLICY_DEAD, 0, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "expired", &policy, OUTCOME_RETRY, -1, 0, 0, NOW, 0, POLICY_DEAD, 0,
+	    ENVELOPE_EXPIRED },
+	{ "would expire on hold", &policy, OUTCOME_RETRY, -1, 0, 0, NOW + 1000,
+	    0, POLICY_DEAD, 0, ENVELOPE_EXPIRED },
+	{ "expires after its hold", &policy, OUTCOME_RETRY, -1, 0, 0,
+	    NOW + 1001, 0, POLICY_HOLD, 1000, NONE },
+	{ "would expire on the ladder's rounding", &policy, OUTCOME_RETRY, 1950,
+	    0, 0, NOW + 2000, 0, POLICY_DEAD, 0, ENVELOPE_EXPIRED },
+	{ "expires after the ladder", &policy, OUTCOME_RETRY, 1950, 0, 0,
+	    NOW + 2001, 0, POLICY_LADDER, 1950, NONE },
+	{ "past the deadline", &policy, OUTCOME_RETRY, -1, 1, NOW - HOUR, 0, 0,
+	    POLICY_DEAD, 0, ENVELOPE_DEADLINE },
+	{ "would miss the deadline", &policy, OUTCOME_RETRY, -1, 1,
+	    NOW - HOUR + 2000, 0, 0, POLICY_DEAD, 0, ENVELOPE_DEADLINE },
+	{ "back before the deadline", &policy, OUTCOME_RETRY, -1, 1,
+	    NOW - HOUR + 2001, 0, 0, POLICY_LADDER, 2000, NONE },
+	{ "failed in the future", &policy, OUTCOME_RETRY, -1, 1, LATER, 0, 0,
+	    POLICY_LADDER, 2000, NONE },
+};
+
+static void
+judges_what_was_tried(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < array_len(judged); i++) {
+		struct envelope e = {
+			.attempt = judged[i].attempt,
+			.first_failed_ms = judged[i].first_failed_ms,
+			.deadline_ms = judged[i].deadline_ms,
+		};
+		struct policy_decision d;
+		struct verdict v;
+
+		verdict_init(&v, judged[i].outcome, "http.503");
+		v.delay_ms = judged[i].asked_ms;
+		d = policy_judge(judged[i].policy, &e, &v, NOW,
+		    judged[i].random);
+		if (d.act != judged[i].act || d.reason != judged[i].reason ||
+		    d.delay_ms != judged[i].delay_ms)
+			fail_msg("%s: %s %s, %lld ms", judged[i].what,
+			    policy_act_name(d.act),
+			    envelope_reason_name(d.reason),
+			    (long long)d.delay_ms);
+	}
+}
+
+/* A deadline shorter than the first delay leaves one attempt. */
+static void
+short_deadline_kills_at_the_first_failure(void **state)
+{
+	struct conf_retry short_retry = retry;
+	const struct policy p = { &short_retry, 1000, true };
+	struct envelope e = { .attempt = 0 };
+	struct policy_decision d;
+	struct verdict v;
+
+	(void)state;
+	short_retry.deadline_ms = 500;
+	verdict_init(&v, OUTCOME_RETRY, "http.connect");
+	d = policy_judge(&p, &e, &v, NOW, 0.2);
+	assert_int_equal(d.act, POLICY_DEAD);
+	assert_int_equal(d.reason, ENVELOPE_DEADLINE);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(admits_what_may_be_tried),
+		cmocka_unit_test(judges_what_was_tried),
+		cmocka_unit_test(short_deadline_kills_at_the_first_failure),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
