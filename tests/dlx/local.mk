@@ -5,7 +5,8 @@ check_PROGRAMS += \
 	tests/dlx/test_envelope_read \
 	tests/dlx/test_envelope_write \
 	tests/dlx/test_ladder \
-	tests/dlx/test_topology
+	tests/dlx/test_topology \
+	tests/dlx/test_topology_run
 LETTER_SOURCES = tests/dlx/dump.c tests/dlx/dump.h tests/dlx/letter.c \
 	tests/dlx/letter.h tests/unit.h
 tests_dlx_test_envelope_read_SOURCES = tests/dlx/test_envelope_read.c \
@@ -19,3 +20,7 @@ tests_dlx_test_ladder_LDADD = $(TESTS_DLX_LIBS)
 tests_dlx_test_topology_SOURCES = tests/dlx/test_topology.c \
 	tests/dlx/dump.c tests/dlx/dump.h tests/unit.h
 tests_dlx_test_topology_LDADD = $(TESTS_DLX_LIBS)
+tests_dlx_test_topology_run_SOURCES = tests/dlx/test_topology_run.c \
+	tests/dlx/fake_broker.c tests/dlx/fake_broker.h \
+	tests/sim/sim_loop.c tests/sim/sim_loop.h tests/unit.h
+tests_dlx_test_topology_run_LDADD = $(TESTS_DLX_LIBS)
