@@ -117,8 +117,6 @@ set_class(struct envelope *e, const char *class)
 static void
 set_error(struct envelope *e, struct rmq_slice text)
 {
-	/* Cleaning never makes it shorter. */
-	text.len = text_utf8_cut(text.ptr, text.len, ENVELOPE_ERROR_MAX);
 	buf_reset(&e->own_error);
 	text_utf8_clean(&e->own_error, text.ptr, text.len);
 	e->error = buf_slice(&e->own_error);

@@ -187,13 +187,12 @@ node_question(const struct topology_run *run, size_t i)
 {
 	const struct topology_item *item = item_at(run, i);
 
-	if (run->mode == TOPOLOGY_CHECK || item->foreign ||
-	    run->known[i] == ITEM_DENIED)
+	if (run->mode == TOPOLOGY_CHECK || item->foreign)
 		return ASK_PASSIVE;
-	if (run->known[i] != ITEM_ABSENT &&
-	    run->may_not_configure[item->user_named])
-		return ASK_PASSIVE;
-	return ASK_DECLARE;
+	if (run->known[i] == ITEM_ABSENT)
+		return ASK_DECLARE;
+	return run->may_not_configure[item->user_named] ? ASK_PASSIVE
+							: ASK_DECLARE;
 }
 
 /*

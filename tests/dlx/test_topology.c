@@ -56,7 +56,9 @@ static const struct conf_pipeline faxes = {
 #define QUORUM	"x-queue-type=quorum"
 #define CLASSIC "x-queue-type=classic"
 #define KEEP	" x-overflow=reject-publish x-delivery-limit=2147483647"
-#define SAFE	" x-dead-letter-strategy=at-least-once x-overflow=reject-publish"
+#define SAFE \
+	" x-dead-letter-strategy=at-least-once" \
+	" x-overflow=reject-publish"
 
 #define ORDERS_LADDER \
 	"exchange dlo.retry.orders fanout\n" \

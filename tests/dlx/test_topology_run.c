@@ -358,6 +358,13 @@ ends_when_nothing_is_answered(void **state)
 	trial_finish(&trial);
 	assert_false(trial.finished);
 	trial_clear(&trial);
+
+	/* Freed before it could say so. */
+	trial_start(&trial, &fake, TOPOLOGY_CHECK);
+	topology_run_free(trial.run);
+	assert_false(sim_loop_step(fake.loop));
+	assert_int_equal(trial.done, 0);
+	trial_clear(&trial);
 	loop_free(fake.loop);
 }
 
