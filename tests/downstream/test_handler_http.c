@@ -544,6 +544,25 @@ is_freed_under_way(void **state)
 	assert_int_equal(w->verdicts, 0);
 }
 
+/* The name's resolver may be at work: nobody waits for it. */
+static void
+is_freed_while_resolving(void **state)
+{
+	struct world *w = *state;
+	struct loop_timer *timer = loop_timer_new(w->loop, stop, w);
+	struct handler_call *call;
+
+	w->conf.url = "http://nosuch.invalid/";
+	call = start(w);
+	start(w);
+	loop_timer_start(w->loop, timer, 0);
+	w->wanted = UINT_MAX;
+	loop_run(w->loop);
+	if (w->verdicts == 0)
+		handler_cancel(call);
+	loop_timer_free(w->loop, timer);
+}
+
 static struct handler_call *other;
 
 static void
@@ -617,6 +636,7 @@ main(void)
 		TEST(outlives_a_connection_closed_under_it),
 		TEST(cancels),
 		TEST(is_freed_under_way),
+		TEST(is_freed_while_resolving),
 		TEST(acts_from_a_callback),
 		TEST(injects_nothing),
 	};
