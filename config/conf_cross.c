@@ -109,7 +109,7 @@ check_reserved(struct conf_parse *p, const struct queue *all, size_t count)
 	len = strlen(prefix);
 	for (queue = all; queue < all + count; queue++) {
 		if (strncmp(queue->name, prefix, len) != 0 ||
-		    queue->name[len] != '.')
+		    queue->name[len] != '.' || !is_named(p, queue))
 			continue;
 		rest = queue->name + len + 1;
 		ours = strncmp(rest, "retry.", 6) == 0;

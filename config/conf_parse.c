@@ -28,6 +28,9 @@ struct elements {
 
 static void decode(struct conf_parse *, const struct conf_key *,
     struct conf_tree *, char *element);
+static void add_error(struct conf_parse *, unsigned line, unsigned column,
+    const struct conf_tree *, const char *rest, const char *fmt, va_list)
+    printf_like(6, 0);
 
 /* A default of nothing: what zeroed memory says already. */
 static bool

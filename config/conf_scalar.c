@@ -103,17 +103,23 @@ read_count(const char *text, size_t len, int64_t factor, int64_t *out)
 int
 conf_scalar_count(const char *text, int64_t *out)
 {
-	size_t len = strspn(text, DIGITS);
+	const char *digits = text + (*text == '-');
+	size_t len = strspn(digits, DIGITS);
 
-	return text[len] == '\0' ? read_count(text, len, 1, out) : -1;
+	if (digits[len] != '\0' || read_count(digits, len, 1, out) == -1)
+		return -1;
+	if (digits != text)
+		*out = -*out;
+	return 0;
 }
 
 int
 conf_scalar_number(const char *text, double *out)
 {
-	size_t len = number_len(text);
+	const char *digits = text + (*text == '-');
+	size_t len = number_len(digits);
 
-	if (len == 0 || text[len] != '\0')
+	if (len == 0 || digits[len] != '\0')
 		return -1;
 	*out = strtod(text, NULL);
 	return 0;

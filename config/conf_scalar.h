@@ -19,9 +19,9 @@
 bool conf_scalar_untext(const char *text);
 /* true or false, and nothing else. */
 int conf_scalar_bool(const char *text, bool *out) must_use;
-/* A whole number in decimal digits, without sign or leading zeros. */
+/* A whole number in decimal digits, without leading zeros: 6, -1. */
 int conf_scalar_count(const char *text, int64_t *out) must_use;
-/* A decimal number without sign: 2, 0.5, 1e3. */
+/* A decimal number: 2, 0.5, -1, 1e3. */
 int conf_scalar_number(const char *text, double *out) must_use;
 /* 250ms 5s 10m 24h 7d, in milliseconds. */
 int conf_scalar_duration(const char *text, int64_t *out_ms) must_use;

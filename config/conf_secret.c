@@ -70,7 +70,8 @@ read_place(struct conf_parse *p, const struct place *place)
 		conf_parse_error_at(p, p->root, place->path,
 		    "a password here needs a file that others cannot read "
 		    "(chmod o-r), or {env: NAME} or {file: PATH}");
-	if (!place->needed)
+	/* Both are given: which one, that is the error. */
+	if (!place->needed || (secret->env != NULL && secret->file != NULL))
 		return;
 	if (secret->env != NULL)
 		read_env(p, place);
