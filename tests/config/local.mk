@@ -8,6 +8,7 @@ CONFIG_TESTS_SUPPORT = \
 	tests/unit.h
 check_PROGRAMS += \
 	tests/config/test_conf \
+	tests/config/test_docs \
 	tests/config/test_load \
 	tests/config/test_mutate \
 	tests/config/test_samples \
@@ -15,6 +16,9 @@ check_PROGRAMS += \
 tests_config_test_conf_SOURCES = tests/config/test_conf.c \
 	$(CONFIG_TESTS_SUPPORT)
 tests_config_test_conf_LDADD = $(CONFIG_TESTS_LDADD)
+tests_config_test_docs_SOURCES = tests/config/test_docs.c \
+	$(CONFIG_TESTS_SUPPORT)
+tests_config_test_docs_LDADD = $(CONFIG_TESTS_LDADD)
 tests_config_test_load_SOURCES = tests/config/test_load.c \
 	$(CONFIG_TESTS_SUPPORT)
 tests_config_test_load_LDADD = $(CONFIG_TESTS_LDADD)

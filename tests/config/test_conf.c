@@ -280,15 +280,15 @@ is_trusted(const struct conf *conf, const char *user)
 static void
 roles_override_user_password_and_tls(void **state)
 {
-	struct conf *conf = support_parse(
-	    "broker:\n"
-	    "  nodes: [amqps://a]\n"
-	    "  user: base\n"
-	    "  tls: {ca: /base.pem, server_name: base}\n"
-	    "  trusted_users: [base, shovel]\n"
-	    "consumer: {broker: {user: eater, password: one}}\n"
-	    "redrive: {broker: {password: two, tls: {ca: /two.pem}}}\n"
-	    SUPPORT_REST);
+	struct conf *conf =
+	    support_parse("broker:\n"
+			  "  nodes: [amqps://a]\n"
+			  "  user: base\n"
+			  "  tls: {ca: /base.pem, server_name: base}\n"
+			  "  trusted_users: [base, shovel]\n"
+			  "consumer: {broker: {user: eater, password: one}}\n"
+			  "redrive: {broker: {password: two, tls: {ca: "
+			  "/two.pem}}}\n" SUPPORT_REST);
 	const struct conf_broker *consumer, *redrive, *topology;
 
 	(void)state;
@@ -317,10 +317,10 @@ roles_override_user_password_and_tls(void **state)
 static void
 a_default_user_that_nobody_is_has_no_trust(void **state)
 {
-	struct conf *conf = support_parse(
-	    "consumer: {broker: {user: a}}\n"
-	    "redrive: {broker: {user: b}}\n"
-	    "topology: {broker: {user: c}}\n" SUPPORT_REST);
+	struct conf *conf =
+	    support_parse("consumer: {broker: {user: a}}\n"
+			  "redrive: {broker: {user: b}}\n"
+			  "topology: {broker: {user: c}}\n" SUPPORT_REST);
 
 	(void)state;
 	assert_int_equal(conf->broker.trusted_users.count, 3);
@@ -350,8 +350,8 @@ listen_addresses(void **state)
 
 	(void)state;
 	for (i = 0; i < array_len(good); i++) {
-		assert_int_equal(
-		    conf_listen_parse(good[i].text, &listen, &why), 0);
+		assert_int_equal(conf_listen_parse(good[i].text, &listen, &why),
+		    0);
 		assert_int_equal(listen.kind, good[i].kind);
 		assert_string_equal(listen.host, good[i].host);
 		assert_int_equal(listen.port, good[i].port);
@@ -385,8 +385,7 @@ the_redrive_socket_has_a_default(void **state)
 	conf_free(conf);
 	setenv("RUNTIME_DIRECTORY", long_path, 1);
 	conf = support_parse(SUPPORT_REST);
-	assert_string_equal(conf->redrive.listen.path,
-	    "/run/dlo/redrive.sock");
+	assert_string_equal(conf->redrive.listen.path, "/run/dlo/redrive.sock");
 	conf_free(conf);
 	unsetenv("RUNTIME_DIRECTORY");
 	conf = support_parse("redrive: {listen: none}\n" SUPPORT_REST);

@@ -163,8 +163,7 @@ a_file_of_a_gigabyte_is_refused(void **state)
 static void
 a_literal_password_wants_a_private_file(void **state)
 {
-	static const char text[] =
-	    "broker: {password: hunter2}\n" SUPPORT_REST;
+	static const char text[] = "broker: {password: hunter2}\n" SUPPORT_REST;
 	static const mode_t fine[] = { 0600, 0640, 0400 };
 	static const mode_t wrong[] = { 0644, 0604, 0444 };
 	struct conf *conf;
@@ -179,8 +178,9 @@ a_literal_password_wants_a_private_file(void **state)
 	}
 	for (i = 0; i < array_len(wrong); i++) {
 		write_text("dlo.yaml", wrong[i], text);
-		assert_refused(CONSUMER, "1:20: broker.password: a password "
-					 "here needs a file that others");
+		assert_refused(CONSUMER,
+		    "1:20: broker.password: a password "
+		    "here needs a file that others");
 	}
 	/* One for another role is there for all to read as well. */
 	write_text("dlo.yaml", 0644,
@@ -323,8 +323,8 @@ who_declares_needs_the_password_for_it(void **state)
 	(void)state;
 	write_text("dlo.yaml", 0644,
 	    "broker: {password: {file: /nonexistent/base}}\n"
-	    "consumer: {broker: {user: c, password: {env: DLO_PASSWORD}}}\n"
-	    SUPPORT_REST);
+	    "consumer: {broker: {user: c, password: {env: "
+	    "DLO_PASSWORD}}}\n" SUPPORT_REST);
 	assert_refused(CONSUMER, "broker.password: /nonexistent/base: No");
 }
 

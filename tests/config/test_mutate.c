@@ -29,8 +29,8 @@ static void
 check(const char *bytes, size_t len)
 {
 	struct conf_errors errors = { 0 };
-	struct conf *conf = conf_parse("dlo.yaml", bytes, len, false,
-	    SUPPORT_ROLES, &errors);
+	struct conf *conf =
+	    conf_parse("dlo.yaml", bytes, len, false, SUPPORT_ROLES, &errors);
 	/* A carriage return ends a line too. */
 	unsigned lines = count_lines(bytes, len) + (unsigned)len;
 	size_t i;
@@ -41,8 +41,8 @@ check(const char *bytes, size_t len)
 		assert_in_range(errors.items[i].column, 1, len + 1);
 		assert_true(errors.items[i].problem[0] != '\0');
 		if (i > 0)
-			assert_true(errors.items[i - 1].line <=
-			    errors.items[i].line);
+			assert_true(
+			    errors.items[i - 1].line <= errors.items[i].line);
 	}
 	conf_errors_clear(&errors);
 	conf_free(conf);

@@ -95,8 +95,7 @@ static void
 broken_ones_say_what_is_wrong_and_where(void **state)
 {
 	(void)state;
-	assert_true(
-	    for_each(SAMPLES "broken", check_broken) >= BROKEN_LEAST);
+	assert_true(for_each(SAMPLES "broken", check_broken) >= BROKEN_LEAST);
 }
 
 static void

@@ -154,12 +154,12 @@ numbers(void **state)
 static void
 what_yaml_takes_for_no_text(void **state)
 {
-	static const char *const untext[] = { "", "~", "null", "true",
-		"FALSE", "0", "-1", "+1.5", "1e3", "010", "0x1F", "0o17",
-		".5", ".inf", "-.inf", ".NaN" };
-	static const char *const text[] = { "a", "nul", "yes", "no", "on",
-		"1a", "5s", "0xg", "0o8", "1.2.3", "-", "+", "--1", ".",
-		"127.0.0.1", "127.0.0.1:8671", "2025-01-31", "1e", "tRue" };
+	static const char *const untext[] = { "", "~", "null", "true", "FALSE",
+		"0", "-1", "+1.5", "1e3", "010", "0x1F", "0o17", ".5", ".inf",
+		"-.inf", ".NaN" };
+	static const char *const text[] = { "a", "nul", "yes", "no", "on", "1a",
+		"5s", "0xg", "0o8", "1.2.3", "-", "+", "--1", ".", "127.0.0.1",
+		"127.0.0.1:8671", "2025-01-31", "1e", "tRue" };
 	size_t i;
 
 	(void)state;
@@ -197,11 +197,11 @@ http_urls(void **state)
 		"http://[::1]/", "https://[fe80::1%25eth0]:1/x" };
 	static const char *const bad[] = { "", "a", "//a", "HTTP://a",
 		"http:/a", "http://", "http:///a", "http://:80/", "http://a:/",
-		"http://a:0/", "http://a:x/", "http://a:65536/",
-		"http://me@a/", "http://me:pw@a/", "http://::1/",
-		"http://[::1/", "http://[a]/", "http://a b/", "http://a/\n",
-		"http://a/#b", "http://a/\x7f", "http://ä/", "http://a\\b/",
-		"http://a/<b>", "ftp://a/", "amqp://a" };
+		"http://a:0/", "http://a:x/", "http://a:65536/", "http://me@a/",
+		"http://me:pw@a/", "http://::1/", "http://[::1/", "http://[a]/",
+		"http://a b/", "http://a/\n", "http://a/#b", "http://a/\x7f",
+		"http://ä/", "http://a\\b/", "http://a/<b>", "ftp://a/",
+		"amqp://a" };
 	size_t i;
 
 	(void)state;
@@ -239,8 +239,7 @@ amqp_urls(void **state)
 
 	(void)state;
 	for (i = 0; i < array_len(good); i++) {
-		assert_null(
-		    conf_valid_amqp_url(good[i].text, &address, &tls));
+		assert_null(conf_valid_amqp_url(good[i].text, &address, &tls));
 		assert_string_equal(address.host, good[i].host);
 		assert_int_equal(address.port, good[i].port);
 		assert_true(tls == good[i].tls);

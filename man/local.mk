@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Dead Letter Office authors
+dist_man_MANS = man/dlo.yaml.5
