@@ -169,11 +169,12 @@ conf_scalar_show_number(char out[CONF_SCALAR_SPACE], double number)
 const char *
 conf_scalar_show_duration(char out[CONF_SCALAR_SPACE], int64_t ms)
 {
-	return ms == 0 ? "0s" : show_unit(out, ms, durations);
+	/* 0 of any unit, and of days it looks odd. */
+	return show_unit(out, ms, ms == 0 ? &durations[3] : durations);
 }
 
 const char *
 conf_scalar_show_size(char out[CONF_SCALAR_SPACE], int64_t bytes)
 {
-	return bytes == 0 ? "0" : show_unit(out, bytes, sizes);
+	return show_unit(out, bytes, bytes == 0 ? &sizes[3] : sizes);
 }

@@ -688,12 +688,18 @@ conf_table_row(const char *path)
 bool
 conf_table_supported(const struct conf_key *key)
 {
-	size_t i;
+	const struct conf_key *row;
+	bool empty = true;
 
-	for (i = 0; i < conf_table_len; i++)
-		if ((conf_table[i].flags & CONF_LATER) != 0 &&
-		    (key == &conf_table[i] ||
-			rest_below(&conf_table[i], key) != NULL))
+	for (row = conf_table; row < conf_table + conf_table_len; row++)
+		if ((row->flags & CONF_LATER) != 0 &&
+		    (key == row || rest_below(row, key) != NULL))
 			return false;
-	return true;
+	/* A map works if any key in it does, or if it is to be empty. */
+	for (row = NULL; (row = conf_table_below(key, row)) != NULL;) {
+		if (conf_table_supported(row))
+			return true;
+		empty = false;
+	}
+	return empty || key->type != CONF_TYPE_MAP;
 }

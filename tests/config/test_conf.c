@@ -346,6 +346,7 @@ listen_addresses(void **state)
 		"None", "tcp://a:1" };
 	struct conf_listen listen;
 	const char *why;
+	char *text;
 	size_t i;
 
 	(void)state;
@@ -355,10 +356,16 @@ listen_addresses(void **state)
 		assert_int_equal(listen.kind, good[i].kind);
 		assert_string_equal(listen.host, good[i].host);
 		assert_int_equal(listen.port, good[i].port);
+		text = conf_listen_address(&listen);
+		assert_string_equal(text, good[i].text);
+		free(text);
 	}
 	assert_int_equal(conf_listen_parse("unix:/a b", &listen, &why), 0);
 	assert_int_equal(listen.kind, CONF_LISTEN_UNIX);
 	assert_string_equal(listen.path, "/a b");
+	text = conf_listen_address(&listen);
+	assert_string_equal(text, "unix:/a b");
+	free(text);
 	for (i = 0; i < array_len(bad); i++) {
 		why = NULL;
 		if (conf_listen_parse(bad[i], &listen, &why) != -1)

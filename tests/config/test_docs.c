@@ -38,7 +38,8 @@ is_setting(const char *line, size_t *indent, size_t *len, bool *off)
 	*indent = strspn(line, " ");
 	*off = line[*indent] == '#';
 	line += *indent + *off;
-	*len = strspn(line, "abcdefghijklmnopqrstuvwxyz_");
+	*len = strspn(line,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-");
 	return *len > 0 && line[*len] == ':';
 }
 

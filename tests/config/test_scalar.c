@@ -178,6 +178,7 @@ shows_the_shortest(void **state)
 
 	(void)state;
 	assert_string_equal(conf_scalar_show_duration(out, 0), "0s");
+	assert_string_equal(out, "0s");
 	assert_string_equal(conf_scalar_show_duration(out, 1), "1ms");
 	assert_string_equal(conf_scalar_show_duration(out, 90000), "90s");
 	assert_string_equal(conf_scalar_show_duration(out, 3600000), "1h");
