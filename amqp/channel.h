@@ -28,6 +28,8 @@ struct rmq_channel_cbs {
 	void (*opened)(void *arg);
 	/* fault NONE: closed by us; else the broker or the connection. */
 	void (*closed)(void *arg, const struct rmq_close *);
+	/* The broker said whether to publish (channel.flow); may be NULL. */
+	void (*flow)(void *arg, bool active);
 };
 
 /* Opens a channel; NULL when the connection has none left or is not open. */
@@ -153,6 +155,8 @@ void rmq_confirm_select(struct rmq_channel *, const char *correlation_header,
  */
 void rmq_publish(struct rmq_channel *, const struct rmq_publish *,
     rmq_confirm_cb *cb, void *arg);
+/* Whether properties of that size can be published. */
+bool rmq_publish_fits(const struct rmq_conn *, size_t props_bytes);
 /* False while the broker asked this channel to hold back (channel.flow). */
 bool rmq_channel_may_publish(const struct rmq_channel *);
 /* Publishes without a verdict yet. */

@@ -31,6 +31,7 @@ struct rmq_conn_options {
 	uint16_t heartbeat_s; /* offered; 0: none */
 	uint16_t channel_max; /* offered; 0: 2047 */
 	uint32_t frame_max;   /* offered; 0: 131072 */
+	int64_t timeout_ms;   /* of handshake and close, each; 0: 10 s */
 };
 
 /* Why a connection or channel ended. */
@@ -84,10 +85,19 @@ struct buf *rmq_conn_flush(struct rmq_conn *, int64_t now_us) must_use;
 int64_t rmq_conn_deadline_us(const struct rmq_conn *);
 /* Heartbeats, both ways, and the time limits of handshake and close. */
 void rmq_conn_tick(struct rmq_conn *, int64_t now_us);
-/* Orderly close: flush, then `closed` comes after the broker's answer. */
+/*
+ * Orderly close: flush, then `closed` comes after the broker's answer. A
+ * connection that is not open yet is `closed` at once.
+ */
 void rmq_conn_close(struct rmq_conn *);
 /* The stream ended: `closed` comes at once with RMQ_FAULT_IO. */
 void rmq_conn_lost(struct rmq_conn *, const char *why);
+
+/*
+ * The owner does not read for now, or does again: meanwhile silence is not
+ * held against the peer.
+ */
+void rmq_conn_set_reading(struct rmq_conn *, bool on, int64_t now_us);
 
 bool rmq_conn_is_open(const struct rmq_conn *);
 bool rmq_conn_is_blocked(const struct rmq_conn *);

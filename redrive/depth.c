@@ -59,7 +59,8 @@ on_closed(void *arg, const struct rmq_close *why)
 static void
 ask(void *arg)
 {
-	static const struct rmq_channel_cbs cbs = { on_opened, on_closed };
+	static const struct rmq_channel_cbs cbs = { .opened = on_opened,
+		.closed = on_closed };
 	struct depth *depth = arg;
 
 	if (depth->conn == NULL || depth->channel != NULL)

@@ -259,7 +259,8 @@ link_closed(void *arg, const struct rmq_close *why)
 static void
 open_next(struct scan *scan)
 {
-	static const struct rmq_channel_cbs cbs = { link_opened, link_closed };
+	static const struct rmq_channel_cbs cbs = { .opened = link_opened,
+		.closed = link_closed };
 	struct scan_channel *link;
 
 	if (scan->state != SCAN_READING || scan->active != NULL ||
@@ -355,8 +356,8 @@ counter_closed(void *arg, const struct rmq_close *why)
 static void
 count(struct scan *scan)
 {
-	static const struct rmq_channel_cbs cbs = { counter_opened,
-		counter_closed };
+	static const struct rmq_channel_cbs cbs = { .opened = counter_opened,
+		.closed = counter_closed };
 
 	if (scan->counter != NULL)
 		return;

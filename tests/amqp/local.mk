@@ -1,6 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-TESTS_AMQP_LIBS = $(AMQP_LIBS) $(LIB_LIBS) $(CMOCKA_LIBS)
-check_PROGRAMS += tests/amqp/test_props
-tests_amqp_test_props_SOURCES = tests/amqp/test_props.c tests/unit.h
+TESTS_AMQP_LIBS = tests/amqp/librig.a $(AMQP_LIBS) $(LIB_LIBS) $(CMOCKA_LIBS)
+
+check_LIBRARIES += tests/amqp/librig.a
+tests_amqp_librig_a_SOURCES = \
+	tests/amqp/rig.c \
+	tests/amqp/rig.h \
+	tests/amqp/wire.c \
+	tests/amqp/wire.h \
+	tests/unit.h
+
+check_PROGRAMS += \
+	tests/amqp/test_conn \
+	tests/amqp/test_props
+
+tests_amqp_test_conn_SOURCES = tests/amqp/test_conn.c
+tests_amqp_test_conn_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_props_SOURCES = tests/amqp/test_props.c
 tests_amqp_test_props_LDADD = $(TESTS_AMQP_LIBS)

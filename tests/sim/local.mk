@@ -10,5 +10,5 @@ SIM_SOURCES = \
 	tests/sim/sim_net.c \
 	tests/sim/sim_net.h
 
-check_LIBRARIES = tests/sim/libsim.a
+check_LIBRARIES += tests/sim/libsim.a
 tests_sim_libsim_a_SOURCES = $(SIM_SOURCES)

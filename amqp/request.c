@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * Requests and their answers. The broker answers the requests of a channel
+ * in their order, so several can be under way; an answer that is not the one
+ * due breaks the protocol.
+ */
+#include <stdlib.h>
+
+#include "amqp/internal.h"
+#include "lib/xalloc.h"
+
+/* How often overdue answers are looked for. */
+#define CHECK_EVERY_US (10LL * 1000000)
+
+struct rmq_request *
+rmq_request_push(struct rmq_channel *ch, amqp_method_number_t answer,
+    rmq_reply_cb *cb, void *arg)
+{
+	struct rmq_request *request = xcalloc(1, sizeof(*request));
+	struct rmq_conn *conn = ch->conn;
+
+	request->answer = answer;
+	request->cb = ch->abandoned ? NULL : cb;
+	request->arg = arg;
+	request->sent_us = conn->now_us;
+	TAILQ_INSERT_TAIL(&ch->requests, request, entry);
+	if (conn->requests++ == 0)
+		conn->check_us = conn->now_us + CHECK_EVERY_US;
+	return request;
+}
+
+static void
+settle(struct rmq_channel *ch, struct rmq_reply *reply)
+{
+	struct rmq_request *request = TAILQ_FIRST(&ch->requests);
+	struct rmq_consumer *consumer = request->consumer;
+	bool cancelled = request->answer == AMQP_BASIC_CANCEL_OK_METHOD;
+
+	TAILQ_REMOVE(&ch->requests, request, entry);
+	ch->conn->requests--;
+	if (request->cb != NULL)
+		request->cb(request->arg, reply);
+	if (consumer != NULL && (cancelled || !reply->ok))
+		rmq_consumer_drop(consumer);
+	free(request);
+}
+
+bool
+rmq_request_answer(struct rmq_channel *ch, amqp_method_number_t answer,
+    struct rmq_reply *reply)
+{
+	struct rmq_request *request = TAILQ_FIRST(&ch->requests);
+
+	if (request == NULL || request->answer != answer)
+		return false;
+	reply->ok = true;
+	settle(ch, reply);
+	return true;
+}
+
+void
+rmq_request_lose(struct rmq_channel *ch, const struct rmq_close *close)
+{
+	struct rmq_reply reply = { .ok = false, .error = close };
+
+	while (!TAILQ_EMPTY(&ch->requests))
+		settle(ch, &reply);
+}
+
+const struct rmq_request *
+rmq_request_overdue(struct rmq_conn *conn, int64_t before_us, uint16_t *channel)
+{
+	struct rmq_request *request;
+	size_t id;
+
+	conn->check_us = conn->now_us + CHECK_EVERY_US;
+	for (id = 0; id < conn->channel_space; id++) {
+		if (conn->channels[id] == NULL)
+			continue;
+		request = TAILQ_FIRST(&conn->channels[id]->requests);
+		if (request != NULL && request->sent_us <= before_us) {
+			*channel = (uint16_t)id;
+			return request;
+		}
+	}
+	return NULL;
+}
+
+void
+rmq_request_restart(struct rmq_conn *conn)
+{
+	struct rmq_request *request;
+	size_t id;
+
+	for (id = 0; id < conn->channel_space; id++) {
+		if (conn->channels[id] == NULL)
+			continue;
+		TAILQ_FOREACH(request, &conn->channels[id]->requests, entry)
+			request->sent_us = conn->now_us;
+	}
+	conn->check_us = conn->now_us + CHECK_EVERY_US;
+}
