@@ -45,7 +45,10 @@ typedef void rmq_sent_cb(void *arg, const struct rmq_sent_result *);
 
 struct rmq_publisher *rmq_publisher_new(struct loop *,
     const struct rmq_publisher_options *);
-/* No callbacks any more; what was not confirmed is forgotten. */
+/*
+ * No callbacks any more; what was not confirmed is forgotten. NULL is fine.
+ * In the same turn as its connection at the latest.
+ */
 void rmq_publisher_free(struct rmq_publisher *);
 /* The connection is up: opens the channel and goes on. */
 void rmq_publisher_attach(struct rmq_publisher *, struct rmq_conn *);
@@ -63,7 +66,10 @@ struct rmq_ticket *rmq_publisher_send(struct rmq_publisher *,
     const struct rmq_publish *, rmq_sent_cb *done, void *arg);
 /* The caller no longer cares: no `done`; its bytes may go at once. */
 void rmq_publisher_forget(struct rmq_publisher *, struct rmq_ticket *);
-/* Fire and forget, transient news: dropped while the channel is not open. */
+/*
+ * Fire and forget, transient news, on a channel of its own: dropped while the
+ * connection is down or blocked, and for a while after the broker refused one.
+ */
 void rmq_publisher_tell(struct rmq_publisher *, const struct rmq_publish *);
 /* Tickets queued or awaiting a confirm. */
 size_t rmq_publisher_pending(const struct rmq_publisher *);
