@@ -25,6 +25,8 @@ struct peer_conn {
 	LIST_ENTRY(peer_conn) entry;
 };
 
+LIST_HEAD(peer_conns, peer_conn);
+
 struct peer {
 	struct loop *loop;
 	int fd; /* -1: refuses */
@@ -37,7 +39,7 @@ struct peer {
 	void *arg;
 	unsigned accepted, requests;
 	struct buf head, body, value;
-	LIST_HEAD(, peer_conn) conns;
+	struct peer_conns conns;
 };
 
 static const char no_content[] = "HTTP/1.1 204 No Content\r\n\r\n";

@@ -64,8 +64,9 @@ fake_forget(struct fake *fake, struct fake_call *call)
 
 	for (i = 0; fake->calls[i] != call; i++)
 		continue;
-	memmove(fake->calls + i, fake->calls + i + 1,
-	    (--fake->count - i) * sizeof(fake->calls[0]));
+	fake->count--;
+	for (; i < fake->count; i++)
+		fake->calls[i] = fake->calls[i + 1];
 	free(call);
 }
 
