@@ -350,7 +350,7 @@ metrics_cell_get(struct metrics_family *family, const char *const *values,
     size_t count)
 {
 	struct metrics_cell *cell;
-	const char *clean[LABELS_MAX];
+	const char *clean[LABELS_MAX] = { NULL };
 	struct buf bufs[LABELS_MAX] = { 0 };
 	size_t i, len;
 

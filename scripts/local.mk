@@ -7,4 +7,5 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/broker \
 	scripts/deps \
 	scripts/lint \
-	scripts/lint-house
+	scripts/lint-house \
+	scripts/test

@@ -11,3 +11,4 @@ include tests/consumer/local.mk
 include tests/redrive/local.mk
 include tests/sim/local.mk
 endif
+include tests/integration/local.mk

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Dead Letter Office authors
+# Run by scripts/test against a real broker, not by make check.
+EXTRA_DIST += \
+	tests/integration/broker.py \
+	tests/integration/downstream.py \
+	tests/integration/harness.py \
+	tests/integration/program.py \
+	tests/integration/run.py \
+	tests/integration/test_harness.py
