@@ -10,6 +10,8 @@ lib_libbase_a_SOURCES = \
 	lib/cli.c \
 	lib/cli.h \
 	lib/compiler.h \
+	lib/dial.c \
+	lib/dial.h \
 	lib/http_server.h \
 	lib/log.c \
 	lib/log.h \
@@ -21,11 +23,16 @@ lib_libbase_a_SOURCES = \
 	lib/metrics.h \
 	lib/notify.c \
 	lib/notify.h \
+	lib/resolve.c \
+	lib/resolve.h \
 	lib/signals.c \
 	lib/signals.h \
 	lib/stream.c \
 	lib/stream.h \
+	lib/stream_libevent.c \
 	lib/stream_libevent.h \
+	lib/stream_tls.c \
+	lib/stream_tls.h \
 	lib/text.c \
 	lib/text.h \
 	lib/text_utf8.c \

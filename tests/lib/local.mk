@@ -4,16 +4,20 @@ LIB_TESTS_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	tests/lib/test_backoff \
 	tests/lib/test_buf \
+	tests/lib/test_dial \
 	tests/lib/test_log \
 	tests/lib/test_loop_libevent \
 	tests/lib/test_metrics \
 	tests/lib/test_notify \
 	tests/lib/test_signals \
+	tests/lib/test_stream_libevent \
 	tests/lib/test_text
 tests_lib_test_backoff_SOURCES = tests/lib/test_backoff.c tests/unit.h
 tests_lib_test_backoff_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_buf_SOURCES = tests/lib/test_buf.c tests/unit.h
 tests_lib_test_buf_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_dial_SOURCES = tests/lib/test_dial.c tests/unit.h
+tests_lib_test_dial_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_log_SOURCES = tests/lib/test_log.c tests/unit.h
 tests_lib_test_log_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_loop_libevent_SOURCES = tests/lib/test_loop_libevent.c tests/unit.h
@@ -24,5 +28,8 @@ tests_lib_test_notify_SOURCES = tests/lib/test_notify.c tests/unit.h
 tests_lib_test_notify_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_signals_SOURCES = tests/lib/test_signals.c tests/unit.h
 tests_lib_test_signals_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_stream_libevent_SOURCES = tests/lib/test_stream_libevent.c tests/unit.h tests/lib/certs.c \
+	tests/lib/certs.h tests/lib/peer.c tests/lib/peer.h
+tests_lib_test_stream_libevent_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_text_SOURCES = tests/lib/test_text.c tests/unit.h
 tests_lib_test_text_LDADD = $(LIB_TESTS_LDADD)
