@@ -145,11 +145,14 @@ static void
 peer_ready(void *arg, unsigned ready)
 {
 	struct peer *peer = arg;
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
 	struct peer_conn *conn;
 	int fd;
 
 	(void)ready;
-	fd = accept4(peer->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(peer->fd, (struct sockaddr *)&from, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	peer->accepted++;

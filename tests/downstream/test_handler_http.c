@@ -23,6 +23,7 @@
 		s, sizeof(s) - 1 \
 	}
 #define MEGABYTE  (1024 * 1024)
+#define SHORT_MS  300	/* waited for; long enough to connect in */
 #define LONG_MS	  60000 /* longer than any test: never waited for */
 #define ANSWER(s) s, sizeof(s) - 1
 #define STATUS(s) ANSWER("HTTP/1.1 " s "\r\nContent-Length: 0\r\n\r\n")
@@ -401,7 +402,7 @@ notices_a_lack_of_tls(void **state)
 
 	snprintf(w->url, sizeof(w->url), "https://127.0.0.1:%u/",
 	    peer_port(w->peer));
-	w->conf.timeout_ms = w->conf.connect_timeout_ms = 100;
+	w->conf.timeout_ms = w->conf.connect_timeout_ms = SHORT_MS;
 	attempt(w);
 	check(w, OUTCOME_RETRY, "http.tls");
 }
@@ -412,7 +413,7 @@ times_out(void **state)
 	struct world *w = *state;
 
 	peer_set(w->peer, PEER_SILENT, NULL, 0);
-	w->conf.timeout_ms = 20;
+	w->conf.timeout_ms = SHORT_MS;
 	attempt(w);
 	check(w, OUTCOME_RETRY, "http.timeout");
 	assert_int_equal(peer_requests(w->peer), 1);
@@ -440,7 +441,7 @@ times_out_connecting(void **state)
 	assert_int_equal(connect(filler, sa, len), 0);
 	snprintf(w->url, sizeof(w->url), "http://127.0.0.1:%u/",
 	    ntohs(address.sin_port));
-	w->conf.connect_timeout_ms = 50;
+	w->conf.connect_timeout_ms = SHORT_MS;
 	attempt(w);
 	check(w, OUTCOME_RETRY, "http.connect");
 	close(filler);
