@@ -199,7 +199,8 @@ settle_one(struct rmq_confirms *confirms, uint64_t number,
 	if (slot.return_text != NULL && verdict != RMQ_CONFIRM_UNKNOWN)
 		verdict = RMQ_CONFIRM_RETURNED;
 	if (slot.cb != NULL)
-		slot.cb(slot.arg, verdict, slot.return_text);
+		slot.cb(slot.arg, verdict,
+		    verdict == RMQ_CONFIRM_RETURNED ? slot.return_text : NULL);
 	free(slot.return_text);
 }
 

@@ -11,10 +11,19 @@ tests_amqp_librig_a_SOURCES = \
 	tests/unit.h
 
 check_PROGRAMS += \
+	tests/amqp/test_ack \
+	tests/amqp/test_confirm \
 	tests/amqp/test_conn \
-	tests/amqp/test_props
+	tests/amqp/test_props \
+	tests/amqp/test_split
 
+tests_amqp_test_ack_SOURCES = tests/amqp/test_ack.c
+tests_amqp_test_ack_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_confirm_SOURCES = tests/amqp/test_confirm.c
+tests_amqp_test_confirm_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_conn_SOURCES = tests/amqp/test_conn.c
 tests_amqp_test_conn_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_props_SOURCES = tests/amqp/test_props.c
 tests_amqp_test_props_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_split_SOURCES = tests/amqp/test_split.c
+tests_amqp_test_split_LDADD = $(TESTS_AMQP_LIBS)
