@@ -68,33 +68,34 @@ conf_errors_add(struct conf_errors *errors, unsigned line, unsigned column,
 }
 
 static int
-by_place(const void *left, const void *right)
+by_place(const void *left, const void *right, void *items)
 {
-	const struct conf_error *const *l = left, *const *r = right;
+	const size_t l = *(const size_t *)left, r = *(const size_t *)right;
+	const struct conf_error *a = (struct conf_error *)items + l;
+	const struct conf_error *b = (struct conf_error *)items + r;
 
-	if ((*l)->line != (*r)->line)
-		return (*l)->line < (*r)->line ? -1 : 1;
-	if ((*l)->column != (*r)->column)
-		return (*l)->column < (*r)->column ? -1 : 1;
-	return *l < *r ? -1 : *l > *r;
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	if (a->column != b->column)
+		return a->column < b->column ? -1 : 1;
+	return l < r ? -1 : l > r;
 }
 
 void
 conf_errors_sort(struct conf_errors *errors)
 {
-	const struct conf_error **order;
 	struct conf_error *sorted;
-	size_t i;
+	size_t *order, i;
 
 	if (errors->count < 2)
 		return;
 	order = xcalloc(errors->count, sizeof(*order));
+	for (i = 0; i < errors->count; i++)
+		order[i] = i;
+	qsort_r(order, errors->count, sizeof(*order), by_place, errors->items);
 	sorted = xcalloc(errors->count * 2 + 1, sizeof(*sorted));
 	for (i = 0; i < errors->count; i++)
-		order[i] = &errors->items[i];
-	qsort(order, errors->count, sizeof(*order), by_place);
-	for (i = 0; i < errors->count; i++)
-		sorted[i] = *order[i];
+		sorted[i] = errors->items[order[i]];
 	free(order);
 	free(errors->items);
 	errors->items = sorted;

@@ -12,6 +12,8 @@
 #include "lib/text.h"
 #include "lib/xalloc.h"
 
+#define SOCKET "redrive.sock"
+
 static int
 parse_unix(const char *path, struct conf_listen *out, const char **why)
 {
@@ -21,7 +23,7 @@ parse_unix(const char *path, struct conf_listen *out, const char **why)
 		*why = "a unix socket's path has at most 107 bytes";
 	else {
 		out->kind = CONF_LISTEN_UNIX;
-		strcpy(out->path, path);
+		memcpy(out->path, path, strlen(path) + 1);
 		return 0;
 	}
 	return -1;
@@ -61,24 +63,24 @@ conf_listen_redrive(struct conf_listen *out)
 {
 	const char *runtime = getenv("RUNTIME_DIRECTORY");
 	const char *user = getenv("XDG_RUNTIME_DIR");
-	char path[2 * sizeof(out->path)];
 	int len;
 
 	memset(out, 0, sizeof(*out));
 	out->kind = CONF_LISTEN_UNIX;
-	strcpy(out->path, "/run/dlo/redrive.sock");
 	if (runtime != NULL && runtime[0] == '/')
 		/* systemd joins several by colons; the first is ours. */
-		len = snprintf(path, sizeof(path), "%.*s/redrive.sock",
+		len = snprintf(out->path, sizeof(out->path), "%.*s/" SOCKET,
 		    (int)strcspn(runtime, ":"), runtime);
 	else if (user != NULL && user[0] == '/' &&
 	    !is_usable("/run/dlo", "/run"))
-		len = snprintf(path, sizeof(path), "%s/dlo/redrive.sock", user);
+		len = snprintf(out->path, sizeof(out->path), "%s/dlo/" SOCKET,
+		    user);
 	else
-		return;
+		len =
+		    snprintf(out->path, sizeof(out->path), "/run/dlo/" SOCKET);
 	/* Too long for a socket: the usual place says so when bound. */
-	if (len > 0 && (size_t)len < sizeof(out->path))
-		strcpy(out->path, path);
+	if (len < 0 || (size_t)len >= sizeof(out->path))
+		snprintf(out->path, sizeof(out->path), "/run/dlo/" SOCKET);
 }
 
 char *

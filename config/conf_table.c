@@ -53,7 +53,7 @@
 	}
 
 #define TLS(path_, offset_, doc_) \
-	{ path_, CONF_TYPE_MAP, .hook = conf_hooks_tls, .doc = doc_ }, \
+	{ path_, CONF_TYPE_MAP, .hook = conf_hooks_tls, .doc = (doc_) }, \
 	    { path_ ".ca", CONF_TYPE_PATH, 0, \
 		    (offset_) + offsetof(struct conf_tls, ca), \
 		    .doc = \
@@ -76,7 +76,7 @@
 
 /* Another user of the broker, for one task. */
 #define IDENTITY(path_, offset_, doc_) \
-	{ path_, CONF_TYPE_MAP, .doc = doc_ }, \
+	{ path_, CONF_TYPE_MAP, .doc = (doc_) }, \
 	    { path_ ".user", CONF_TYPE_TEXT, 0, \
 		    (offset_) + offsetof(struct conf_identity, user), \
 		    .check = conf_valid_short, \
@@ -632,19 +632,19 @@ conf_table_name(const struct conf_key *key)
 	return strchr(name, '[') == NULL ? name : strchr(name, '[');
 }
 
-/* The rest of the path below `parent`; NULL: not below it. */
+/* The rest of the path below another; NULL: not below it. */
 static const char *
-rest_below(const struct conf_key *parent, const struct conf_key *key)
+rest_below(const char *parent, const char *path)
 {
-	size_t len = strlen(parent->path);
+	size_t len = strlen(parent);
 
 	if (len == 0)
-		return key->path;
-	if (strncmp(key->path, parent->path, len) != 0)
+		return path;
+	if (strncmp(path, parent, len) != 0)
 		return NULL;
-	if (key->path[len] == '.')
-		return key->path + len + 1;
-	return key->path[len] == '[' ? key->path + len : NULL;
+	if (path[len] == '.')
+		return path + len + 1;
+	return path[len] == '[' ? path + len : NULL;
 }
 
 const struct conf_key *
@@ -654,7 +654,7 @@ conf_table_below(const struct conf_key *parent, const struct conf_key *prev)
 	const char *rest;
 
 	for (; key < conf_table + conf_table_len; key++) {
-		rest = rest_below(parent, key);
+		rest = rest_below(parent->path, key->path);
 		if (rest == NULL)
 			return NULL;
 		if (strchr(rest, '.') == NULL && strchr(rest + 1, '[') == NULL)
@@ -685,21 +685,36 @@ conf_table_row(const char *path)
 	return NULL;
 }
 
+/* Whether the row, or one that it is below, is marked as not working. */
+static bool
+is_later(const struct conf_key *key)
+{
+	size_t i, len;
+
+	for (i = 0; i < conf_table_len; i++) {
+		if ((conf_table[i].flags & CONF_LATER) == 0)
+			continue;
+		len = strlen(conf_table[i].path);
+		if (strncmp(key->path, conf_table[i].path, len) == 0 &&
+		    strchr(".[", key->path[len]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 bool
 conf_table_supported(const struct conf_key *key)
 {
-	const struct conf_key *row;
-	bool empty = true;
+	const struct conf_key *below;
 
-	for (row = conf_table; row < conf_table + conf_table_len; row++)
-		if ((row->flags & CONF_LATER) != 0 &&
-		    (key == row || rest_below(row, key) != NULL))
-			return false;
+	if (is_later(key))
+		return false;
+	below = conf_table_below(key, NULL);
 	/* A map works if any key in it does, or if it is to be empty. */
-	for (row = NULL; (row = conf_table_below(key, row)) != NULL;) {
-		if (conf_table_supported(row))
+	if (key->type != CONF_TYPE_MAP || below == NULL)
+		return true;
+	for (; below != NULL; below = conf_table_below(key, below))
+		if (conf_table_supported(below))
 			return true;
-		empty = false;
-	}
-	return empty || key->type != CONF_TYPE_MAP;
+	return false;
 }

@@ -242,14 +242,14 @@ set_listen(struct conf_parse *p, struct conf_tree *node, void *slot)
 static void
 set_link(struct conf_parse *p, struct conf_tree *node, void *slot)
 {
-	const struct conf_downstream *all = p->conf->downstreams, *found;
+	const struct conf_downstream *all = p->conf->downstreams;
+	const struct conf_downstream **link = slot;
 	struct conf_nearest nearest = { .word = node->text };
 	size_t i, count = p->conf->downstream_count;
 
 	for (i = 0; i < count; i++)
 		if (strcmp(all[i].name, node->text) == 0) {
-			found = &all[i];
-			memcpy(slot, &found, sizeof(found));
+			*link = &all[i];
 			return;
 		}
 	for (i = 0; i < count; i++)

@@ -225,10 +225,11 @@ check_known(const struct conf_key *key, const struct conf_tree *node)
 		row = key->type == CONF_TYPE_NAMED || child->key == NULL
 		    ? conf_table_below(key, NULL)
 		    : conf_table_find(key, child->key);
-		if (row == NULL)
+		if (row != NULL)
+			check_known(row, child);
+		else
 			fail_msg("%s, line %u: unknown key %s", FULL,
 			    child->line, child->key);
-		check_known(row, child);
 	}
 }
 

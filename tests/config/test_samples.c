@@ -10,7 +10,7 @@
  */
 #include "tests/config/support.h"
 
-#include <dirent.h>
+#include <glob.h>
 #include <stdlib.h>
 
 #include "config/conf_parse.h"
@@ -69,24 +69,24 @@ check_good(const char *name)
 }
 
 /* Calls `check` with the name of each sample; how many there are. */
-static unsigned
+static size_t
 for_each(const char *folder, void (*check)(const char *name))
 {
-	char *path = support_path(folder), *name;
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	unsigned count = 0;
+	char *path = support_path(folder);
+	char *pattern = xasprintf("%s/*.yaml", path), *name;
+	glob_t found;
+	size_t i, count;
 
-	assert_non_null(dir);
-	while ((entry = readdir(dir)) != NULL) {
-		if (strstr(entry->d_name, ".yaml") == NULL)
-			continue;
-		name = xasprintf("%s/%s", folder, entry->d_name);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	count = found.gl_pathc;
+	for (i = 0; i < count; i++) {
+		name =
+		    xasprintf("%s%s", folder, found.gl_pathv[i] + strlen(path));
 		check(name);
 		free(name);
-		count++;
 	}
-	closedir(dir);
+	globfree(&found);
+	free(pattern);
 	free(path);
 	return count;
 }
