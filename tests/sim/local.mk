@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
 SIM_SOURCES = \
+	tests/sim/fakes.c \
+	tests/sim/fakes.h \
 	tests/sim/model.c \
 	tests/sim/model.h \
 	tests/sim/model_internal.h \
@@ -8,7 +10,13 @@ SIM_SOURCES = \
 	tests/sim/sim_loop.c \
 	tests/sim/sim_loop.h \
 	tests/sim/sim_net.c \
-	tests/sim/sim_net.h
+	tests/sim/sim_net.h \
+	tests/sim/world.c \
+	tests/sim/world.h
 
 check_LIBRARIES += tests/sim/libsim.a
 tests_sim_libsim_a_SOURCES = $(SIM_SOURCES)
+
+check_PROGRAMS += tests/sim/test_sim
+tests_sim_test_sim_SOURCES = tests/sim/test_sim.c
+tests_sim_test_sim_LDADD = tests/sim/libsim.a $(CONSUMER_LIBS)

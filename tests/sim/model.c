@@ -810,6 +810,12 @@ model_block(struct model *model, bool on)
 	model_wire_block(model->wire, on);
 }
 
+bool
+model_is_alone(const struct model *model)
+{
+	return model_wire_is_alone(model->wire);
+}
+
 size_t
 model_depth(const struct model *model, const char *name)
 {

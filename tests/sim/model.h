@@ -63,6 +63,8 @@ void model_block(struct model *, bool on);
 /* Takes an exchange's bindings away, or gives them back. */
 void model_unbind(struct model *, const char *exchange, bool away);
 
+/* True when nobody is connected. */
+bool model_is_alone(const struct model *);
 /* Copies in the queue: ready, unacked, or stuck in dead-lettering. */
 size_t model_depth(const struct model *, const char *queue);
 /* Copies of all queues. */

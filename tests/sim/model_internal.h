@@ -121,6 +121,7 @@ void model_wire_close_a_channel(struct model_wire *);
 void model_wire_cancel(struct model_consumer *);
 /* Forgets every connection's state; queues are requeued by the caller. */
 void model_wire_drop_all(struct model_wire *);
+bool model_wire_is_alone(const struct model_wire *);
 
 struct model {
 	struct loop *loop;

@@ -941,3 +941,9 @@ model_wire_drop_all(struct model_wire *wire)
 		conn_free(conn);
 	}
 }
+
+bool
+model_wire_is_alone(const struct model_wire *wire)
+{
+	return TAILQ_EMPTY(&wire->conns);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * One simulated day from a seed: two consumers and the model broker, a
+ * downstream of moods, and troubles of every kind for the first minutes;
+ * then peace, in which everything must settle.
+ */
+#ifndef DLO_TESTS_WORLD_H
+#define DLO_TESTS_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WORLD_CALM_EVERY 8
+
+struct world_report {
+	uint64_t seed;
+	/* Nothing goes wrong but the downstream: stricter rules hold. */
+	bool calm;
+	unsigned messages, processed, dead, attempts, twice, kills, cuts,
+	    restarts;
+	int64_t virtual_ms;
+	char violation[512]; /* "" when all is well */
+};
+
+/* Runs one world; false: a rule was broken, see the report. */
+bool world_run(uint64_t seed, struct world_report *);
+
+#endif
