@@ -102,7 +102,8 @@ model_message_new(struct model *model, const char *exchange, const char *key,
 	snprintf(message->key, sizeof(message->key), "%s", key);
 	buf_add(&message->props, props.bytes, props.len);
 	buf_add(&message->body, body.bytes, body.len);
-	memcpy(id, body.bytes, body.len < 4 ? body.len : 4);
+	if (body.len >= 4)
+		memcpy(id, body.bytes, 4);
 	message->lineage = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 |
 	    (uint32_t)id[2] << 8 | id[3];
 	message->expiration_ms = expiration_of(model, props);

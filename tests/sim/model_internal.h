@@ -45,7 +45,8 @@ struct model_entry {
 	uint64_t place;
 	int64_t due_us; /* expires; INT64_MAX: never */
 	bool redelivered;
-	struct model_channel *holder; /* unacked by; NULL: ready */
+	struct model_channel *holder;	 /* unacked by; NULL: ready */
+	struct model_consumer *consumer; /* NULL: cancelled meanwhile */
 	uint64_t tag;
 };
 TAILQ_HEAD(model_entries, model_entry);

@@ -130,6 +130,7 @@ model_wire_deliver(struct model_consumer *consumer, struct model_entry *entry)
 	amqp_basic_deliver_t deliver = { 0 };
 
 	entry->holder = channel;
+	entry->consumer = consumer;
 	entry->tag = ++channel->next_delivery;
 	TAILQ_INSERT_TAIL(&channel->unacked, entry, link);
 	deliver.consumer_tag = amqp_cstring_bytes(consumer->tag);
@@ -188,6 +189,7 @@ publish_verdict(void *arg)
 	amqp_basic_ack_t ack = { publish->tag, 0 };
 	amqp_basic_nack_t nack = { publish->tag, 0, 0 };
 	struct model_publish *other, *next;
+	uint64_t tag = publish->tag;
 
 	if (!publish->enqueued)
 		publish_enqueue(channel, publish);
@@ -208,8 +210,7 @@ publish_verdict(void *arg)
 	for (other = TAILQ_FIRST(&channel->publishes); other != NULL;
 	     other = next) {
 		next = TAILQ_NEXT(other, link);
-		if (other != publish &&
-		    (!ack.multiple || other->tag > publish->tag))
+		if (other->tag != tag && (!ack.multiple || other->tag > tag))
 			continue;
 		model_message_confirm(model, other->message);
 		publish_free(other);
@@ -255,6 +256,11 @@ channel_publish(struct model_channel *channel, struct model_message *message)
 static void
 consumer_free(struct model_consumer *consumer)
 {
+	struct model_entry *entry;
+
+	TAILQ_FOREACH(entry, &consumer->channel->unacked, link)
+		if (entry->consumer == consumer)
+			entry->consumer = NULL;
 	TAILQ_REMOVE(&consumer->queue->consumers, consumer, of_queue);
 	TAILQ_REMOVE(&consumer->channel->consumers, consumer, of_channel);
 	free(consumer);
@@ -347,7 +353,6 @@ on_ack(struct model_channel *channel, const amqp_basic_ack_t *ack)
 {
 	struct model *model = channel->conn->wire->model;
 	struct model_entry *entry, *next;
-	struct model_consumer *consumer;
 	struct model_queue *queue = NULL;
 	bool found = false;
 
@@ -360,12 +365,8 @@ on_ack(struct model_channel *channel, const amqp_basic_ack_t *ack)
 		found = true;
 		queue = entry->queue;
 		TAILQ_REMOVE(&channel->unacked, entry, link);
-		TAILQ_FOREACH(consumer, &channel->consumers, of_channel) {
-			if (consumer->queue == queue) {
-				consumer->unacked--;
-				break;
-			}
-		}
+		if (entry->consumer != NULL)
+			entry->consumer->unacked--;
 		model_entry_ack(entry);
 	}
 	if (!found) {

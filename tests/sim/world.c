@@ -291,9 +291,10 @@ make_outage(struct world *world)
 static void
 trouble_next(struct world *world)
 {
+	double mean_ms = 1000 / world->trouble_per_s;
+
 	loop_timer_start(world->loop, world->trouble,
-	    (int64_t)(-1000.0 / world->trouble_per_s *
-		__builtin_log(1 - loop_random_unit(world->loop))));
+	    (int64_t)sim_below(world->loop, (uint64_t)(2 * mean_ms)));
 }
 
 static void
@@ -380,7 +381,8 @@ all_ended(void *arg)
 	int i;
 
 	for (i = 0; i < CONSUMERS; i++)
-		if (!world->processes[i].ended)
+		if (world->processes[i].consumer != NULL &&
+		    !world->processes[i].ended)
 			return false;
 	return true;
 }
@@ -465,15 +467,17 @@ world_live(struct world *world)
 		    model_total(world->model));
 		violated(world, what);
 	}
-	for (i = 0; i < CONSUMERS; i++)
+	for (i = 0; i < CONSUMERS; i++) {
+		loop_timer_stop(world->loop, world->processes[i].start);
 		if (world->processes[i].consumer != NULL)
 			consumer_drain(world->processes[i].consumer);
+	}
 	if (!sim_loop_run_until(world->loop,
 		loop_now_us(world->loop) + INT64_C(120000000), all_ended,
 		world))
 		violated(world, "a consumer did not end when asked to");
 	for (i = 0; i < CONSUMERS; i++) {
-		if (!world->processes[i].ended ||
+		if (world->processes[i].consumer == NULL ||
 		    world->processes[i].exit_code == 0)
 			continue;
 		snprintf(what, sizeof(what), "a consumer ended with %d",
@@ -522,6 +526,7 @@ world_conf(bool calm)
 		abort();
 	}
 	unlink(path);
+	conf_errors_clear(&errors);
 	return kept[calm];
 }
 
