@@ -12,17 +12,23 @@ tests_amqp_librig_a_SOURCES = \
 
 check_PROGRAMS += \
 	tests/amqp/test_ack \
+	tests/amqp/test_channel \
 	tests/amqp/test_confirm \
 	tests/amqp/test_conn \
+	tests/amqp/test_hostile \
 	tests/amqp/test_props \
 	tests/amqp/test_split
 
 tests_amqp_test_ack_SOURCES = tests/amqp/test_ack.c
 tests_amqp_test_ack_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_channel_SOURCES = tests/amqp/test_channel.c
+tests_amqp_test_channel_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_confirm_SOURCES = tests/amqp/test_confirm.c
 tests_amqp_test_confirm_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_conn_SOURCES = tests/amqp/test_conn.c
 tests_amqp_test_conn_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_hostile_SOURCES = tests/amqp/test_hostile.c
+tests_amqp_test_hostile_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_props_SOURCES = tests/amqp/test_props.c
 tests_amqp_test_props_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_split_SOURCES = tests/amqp/test_split.c
