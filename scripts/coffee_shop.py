@@ -323,7 +323,7 @@ class World:
                 "retry": {"attempts": 4, "first": "400ms", "cap": "4s",
                           "hold": "300ms"},
                 "redrive": {"when": ["healthy"], "rate": 50,
-                            "cooldown": "5s", "canary": 0},
+                            "cooldown": "5s"},
             }},
             "log": {"format": "json"},
         }
