@@ -7,6 +7,8 @@ SIM_SOURCES = \
 	tests/sim/model.h \
 	tests/sim/model_internal.h \
 	tests/sim/model_wire.c \
+	tests/sim/process.c \
+	tests/sim/process.h \
 	tests/sim/sim_loop.c \
 	tests/sim/sim_loop.h \
 	tests/sim/sim_net.c \
@@ -19,4 +21,5 @@ tests_sim_libsim_a_SOURCES = $(SIM_SOURCES)
 
 check_PROGRAMS += tests/sim/test_sim
 tests_sim_test_sim_SOURCES = tests/sim/test_sim.c
-tests_sim_test_sim_LDADD = tests/sim/libsim.a $(CONSUMER_LIBS)
+tests_sim_test_sim_LDADD = tests/sim/libsim.a $(REDRIVE_LIBS) \
+	$(CONSUMER_LIBS)

@@ -740,13 +740,7 @@ model_set_trouble(struct model *model, const struct model_trouble *trouble)
 	model->trouble = *trouble;
 }
 
-void
-model_declare_queue(struct model *model, const char *queue)
-{
-	(void)model_queue_declare(model, queue, NULL);
-}
-
-void
+bool
 model_publish(struct model *model, const char *queue, const void *body,
     size_t len, const char *message_id, int64_t expiration_ms)
 {
@@ -758,6 +752,8 @@ model_publish(struct model *model, const char *queue, const void *body,
 	amqp_bytes_t out = { sizeof(wire), wire };
 	char digits[24];
 
+	if (model_queue_find(model, queue) == NULL)
+		return false;
 	assert(len <= sizeof(copy));
 	memcpy(copy, body, len);
 	text.bytes = copy;
@@ -778,6 +774,7 @@ model_publish(struct model *model, const char *queue, const void *body,
 	assert(route.count == 1);
 	(void)model_enqueue(model, &route, message);
 	model_message_drop(message);
+	return true;
 }
 
 void

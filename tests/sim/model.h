@@ -46,11 +46,12 @@ void model_free(struct model *);
 extern const struct sim_server model_server;
 void model_set_trouble(struct model *, const struct model_trouble *);
 
-/* As a producer that has had its confirm. `expiration_ms` 0: none. */
-void model_publish(struct model *, const char *queue, const void *body,
+/*
+ * As a producer that has had its confirm. `expiration_ms` 0: none. False: the
+ * queue is not there.
+ */
+bool model_publish(struct model *, const char *queue, const void *body,
     size_t len, const char *message_id, int64_t expiration_ms);
-/* Declares a durable quorum queue without arguments. */
-void model_declare_queue(struct model *, const char *queue);
 
 /* The node dies and comes back: connections are the caller's to cut. */
 void model_restart(struct model *);

@@ -13,33 +13,28 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "consumer/consumer.h"
+#include "config/conf.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "tests/sim/fakes.h"
 #include "tests/sim/model.h"
+#include "tests/sim/process.h"
 #include "tests/sim/sim_loop.h"
 #include "tests/sim/sim_net.h"
 
 #define CONSUMERS    2
+#define PROCESSES    4 /* the rest of them redrives */
 #define TROUBLE_US   (120 * INT64_C(1000000))
+#define QUIET_US     (200 * INT64_C(1000000))
+#define DRAIN_US     (120 * INT64_C(1000000))
 #define PEACE_US     (4 * 3600 * INT64_C(1000000))
 #define MESSAGES     120
 #define WORK_QUEUE   "orders"
 #define DEAD_LETTERS "orders.dlq"
-
-struct process {
-	struct world *world;
-	struct sim_net *net;
-	struct consumer *consumer; /* NULL: dead */
-	struct metrics *metrics;
-	struct loop_timer *start;
-	bool ended;
-	int exit_code;
-};
+#define PARKED	     "orders.parked"
 
 struct message {
-	bool published, dead;
+	bool dead;
 	unsigned processed, attempts;
 };
 
@@ -49,13 +44,14 @@ struct world {
 	struct model *model;
 	struct conf *conf;
 	struct fakes *fakes;
-	struct process processes[CONSUMERS];
+	struct process *processes[PROCESSES];
 	struct loop_timer *producer, *trouble, *relief;
 	void (*relieve)(struct world *); /* ends the trouble under way */
 	unsigned next;
 	struct message messages[MESSAGES];
 	struct model_trouble rates;
 	double trouble_per_s;
+	bool consumers_end; /* asked to, too */
 };
 
 static void
@@ -103,82 +99,6 @@ on_attempt(void *arg, uint32_t lineage, enum outcome outcome)
 		message->processed++;
 }
 
-/* Processes. */
-
-static struct handler *
-make_handler(void *arg, const struct conf_downstream *conf)
-{
-	(void)conf;
-	return fakes_handler_new(((struct world *)arg)->fakes);
-}
-
-static struct probe_driver *
-make_driver(void *arg, const struct conf_downstream *conf)
-{
-	(void)conf;
-	return fakes_driver_new(((struct world *)arg)->fakes);
-}
-
-static void
-process_ready(void *arg)
-{
-	(void)arg;
-}
-
-static void
-process_ended(void *arg, int exit_code)
-{
-	struct process *process = arg;
-
-	process->ended = true;
-	process->exit_code = exit_code;
-}
-
-static const struct consumer_cbs process_cbs = { process_ready, process_ended };
-
-static void
-process_start(void *arg)
-{
-	struct process *process = arg;
-	struct world *world = process->world;
-	struct consumer_env env = {
-		.loop = world->loop,
-		.net = sim_net_streams(process->net),
-		.instance = "sim:1",
-		.handler_new = make_handler,
-		.driver_new = make_driver,
-		.arg = world,
-	};
-
-	process->metrics = env.metrics = metrics_new();
-	process->ended = false;
-	process->consumer =
-	    consumer_new(&env, world->conf, &process_cbs, process);
-	consumer_start(process->consumer);
-}
-
-static void
-process_bury(struct process *process)
-{
-	consumer_free(process->consumer);
-	process->consumer = NULL;
-	/* What it freed at the end of the turn may still count. */
-	loop_run_tasks(process->world->loop);
-	metrics_free(process->metrics);
-	process->metrics = NULL;
-}
-
-/* As kill -9 does: nothing is said to anybody, bytes end anywhere. */
-static void
-process_kill(struct process *process)
-{
-	if (process->consumer == NULL)
-		return;
-	sim_net_cut(process->net, 1);
-	process_bury(process);
-	process->world->report->kills++;
-}
-
 /* Troubles. */
 
 static void
@@ -192,8 +112,8 @@ relieve_listen(struct world *world)
 {
 	int i;
 
-	for (i = 0; i < CONSUMERS; i++)
-		sim_net_listen(world->processes[i].net, true);
+	for (i = 0; i < PROCESSES; i++)
+		sim_net_listen(process_net(world->processes[i]), true);
 }
 
 static void
@@ -221,9 +141,9 @@ make_restart(struct world *world)
 {
 	int i;
 
-	for (i = 0; i < CONSUMERS; i++) {
-		sim_net_listen(world->processes[i].net, false);
-		sim_net_cut(world->processes[i].net, 1);
+	for (i = 0; i < PROCESSES; i++) {
+		sim_net_listen(process_net(world->processes[i]), false);
+		sim_net_cut(process_net(world->processes[i]), 1);
 	}
 	model_restart(world->model);
 	world->report->restarts++;
@@ -235,8 +155,8 @@ make_cut(struct world *world)
 {
 	int i;
 
-	for (i = 0; i < CONSUMERS; i++)
-		sim_net_cut(world->processes[i].net, 0.5);
+	for (i = 0; i < PROCESSES; i++)
+		sim_net_cut(process_net(world->processes[i]), 0.5);
 	world->report->cuts++;
 }
 
@@ -244,11 +164,11 @@ static void
 make_kill(struct world *world)
 {
 	struct process *process =
-	    &world->processes[sim_below(world->loop, CONSUMERS)];
+	    world->processes[sim_below(world->loop, PROCESSES)];
 
-	process_kill(process);
-	loop_timer_start(world->loop, process->start,
-	    (int64_t)sim_below(world->loop, 8000));
+	if (process_kill(process))
+		world->report->kills++;
+	process_start(process, (int64_t)sim_below(world->loop, 8000));
 }
 
 static void
@@ -341,8 +261,9 @@ produce(void *arg)
 	snprintf(id, sizeof(id), "order-%u", world->next);
 	if (!world->report->calm && sim_chance(world->loop, 0.1))
 		expiration_ms = 1000 + (int64_t)sim_below(world->loop, 60000);
-	world->messages[world->next++].published = true;
-	model_publish(world->model, WORK_QUEUE, body, len, id, expiration_ms);
+	if (model_publish(world->model, WORK_QUEUE, body, len, id,
+		expiration_ms))
+		world->next++;
 	if (world->next < MESSAGES)
 		loop_timer_start(world->loop, world->producer,
 		    (int64_t)sim_below(world->loop, 1000));
@@ -351,21 +272,33 @@ produce(void *arg)
 /* The end. */
 
 static bool
-ladder_is_empty(const struct world *world)
+is_broken(const struct world *world)
 {
-	return model_total(world->model) ==
-	    model_depth(world->model, DEAD_LETTERS);
+	return world->report->violation[0] != '\0';
 }
 
+/* All that is left is dead. */
 static bool
 is_settled(void *arg)
 {
 	struct world *world = arg;
 
-	return world->report->violation[0] != '\0' ||
-	    (world->next == MESSAGES && loop_now_us(world->loop) > TROUBLE_US &&
-		model_depth(world->model, WORK_QUEUE) == 0 &&
-		ladder_is_empty(world));
+	return is_broken(world) ||
+	    (world->next == MESSAGES &&
+		model_total(world->model) ==
+		    model_depth(world->model, DEAD_LETTERS) +
+			model_depth(world->model, PARKED));
+}
+
+/* ... and redrive has had the time to bring back what it may. */
+static bool
+is_at_peace(void *arg)
+{
+	struct world *world = arg;
+
+	return is_broken(world) ||
+	    (loop_now_us(world->loop) > TROUBLE_US + QUIET_US &&
+		is_settled(world));
 }
 
 static void
@@ -375,14 +308,14 @@ count_dead(void *arg, uint32_t lineage)
 }
 
 static bool
-all_ended(void *arg)
+all_over(void *arg)
 {
 	struct world *world = arg;
 	int i;
 
-	for (i = 0; i < CONSUMERS; i++)
-		if (world->processes[i].consumer != NULL &&
-		    !world->processes[i].ended)
+	for (i = 0; i < PROCESSES; i++)
+		if (!process_is_over(world->processes[i]) &&
+		    (i >= CONSUMERS || world->consumers_end))
 			return false;
 	return true;
 }
@@ -410,6 +343,7 @@ check_end(struct world *world)
 	unsigned i;
 
 	model_each(world->model, DEAD_LETTERS, count_dead, world);
+	model_each(world->model, PARKED, count_dead, world);
 	for (i = 0; i < world->next; i++) {
 		const struct message *message = &world->messages[i];
 
@@ -445,45 +379,63 @@ trouble_is_over(void *arg)
 {
 	struct world *world = arg;
 
-	return world->report->violation[0] != '\0' ||
-	    loop_now_us(world->loop) > TROUBLE_US;
+	return is_broken(world) || loop_now_us(world->loop) > TROUBLE_US;
+}
+
+static bool
+run_for(struct world *world, int64_t us, bool (*done)(void *arg))
+{
+	return sim_loop_run_until(world->loop, loop_now_us(world->loop) + us,
+	    done, world);
+}
+
+static void
+not_settled(struct world *world)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what),
+	    "not settled: %zu in the work queue, %zu dead, %zu in all",
+	    model_depth(world->model, WORK_QUEUE),
+	    model_depth(world->model, DEAD_LETTERS), model_total(world->model));
+	violated(world, what);
+}
+
+/* Redrive first: what it has just moved still needs the consumers. */
+static void
+end_processes(struct world *world)
+{
+	char what[160];
+	int i;
+
+	for (i = CONSUMERS; i < PROCESSES; i++)
+		process_drain(world->processes[i]);
+	if (!run_for(world, DRAIN_US, all_over))
+		violated(world, "a redrive did not end when asked to");
+	if (!run_for(world, PEACE_US, is_settled))
+		not_settled(world);
+	world->consumers_end = true;
+	for (i = 0; i < CONSUMERS; i++)
+		process_drain(world->processes[i]);
+	if (!run_for(world, DRAIN_US, all_over))
+		violated(world, "a consumer did not end when asked to");
+	for (i = 0; i < PROCESSES; i++) {
+		if (process_exit_code(world->processes[i]) == 0)
+			continue;
+		snprintf(what, sizeof(what), "a daemon ended with %d",
+		    process_exit_code(world->processes[i]));
+		violated(world, what);
+	}
 }
 
 static void
 world_live(struct world *world)
 {
-	char what[160];
-	int i;
-
-	(void)sim_loop_run_until(world->loop, TROUBLE_US + 1, trouble_is_over,
-	    world);
+	(void)run_for(world, TROUBLE_US + 1, trouble_is_over);
 	make_peace(world);
-	if (!sim_loop_run_until(world->loop, PEACE_US, is_settled, world)) {
-		snprintf(what, sizeof(what),
-		    "not settled: %zu in the work "
-		    "queue, %zu dead, %zu in all",
-		    model_depth(world->model, WORK_QUEUE),
-		    model_depth(world->model, DEAD_LETTERS),
-		    model_total(world->model));
-		violated(world, what);
-	}
-	for (i = 0; i < CONSUMERS; i++) {
-		loop_timer_stop(world->loop, world->processes[i].start);
-		if (world->processes[i].consumer != NULL)
-			consumer_drain(world->processes[i].consumer);
-	}
-	if (!sim_loop_run_until(world->loop,
-		loop_now_us(world->loop) + INT64_C(120000000), all_ended,
-		world))
-		violated(world, "a consumer did not end when asked to");
-	for (i = 0; i < CONSUMERS; i++) {
-		if (world->processes[i].consumer == NULL ||
-		    world->processes[i].exit_code == 0)
-			continue;
-		snprintf(what, sizeof(what), "a consumer ended with %d",
-		    world->processes[i].exit_code);
-		violated(world, what);
-	}
+	if (!run_for(world, PEACE_US, is_at_peace))
+		not_settled(world);
+	end_processes(world);
 	check_end(world);
 }
 
@@ -517,10 +469,15 @@ world_conf(bool calm)
 	    "    prefetch: 16\n"
 	    "    concurrency: 8\n"
 	    "    retry: {cap: 30s}\n"
+	    "    redrive:\n"
+	    "      when: [healthy, {every: 40s}]\n"
+	    "      cooldown: 5s\n"
+	    "      max_redrives: 2\n"
 	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
 	    calm ? 1000 : 5);
 	close(fd);
-	kept[calm] = conf_load(path, CONF_ROLE_CONSUMER, &errors);
+	kept[calm] =
+	    conf_load(path, CONF_ROLE_CONSUMER | CONF_ROLE_REDRIVE, &errors);
 	if (kept[calm] == NULL) {
 		conf_errors_print(&errors, stderr);
 		abort();
@@ -542,6 +499,7 @@ static void
 world_open(struct world *world, uint64_t seed)
 {
 	struct fakes_hooks hooks = { on_attempt, world };
+	struct process_env env;
 	struct loop *loop;
 	int i;
 
@@ -550,6 +508,8 @@ world_open(struct world *world, uint64_t seed)
 	world->conf = world_conf(world->report->calm);
 	world->model = model_new(loop, &model_hooks, world);
 	world->fakes = fakes_new(loop, &hooks);
+	env = (struct process_env){ loop, world->model, world->fakes,
+		world->conf };
 	world->producer = loop_timer_new(loop, produce, world);
 	world->trouble = loop_timer_new(loop, trouble_strikes, world);
 	world->relief = loop_timer_new(loop, trouble_relieved, world);
@@ -564,15 +524,15 @@ world_open(struct world *world, uint64_t seed)
 		trouble_next(world);
 	}
 	model_set_trouble(world->model, &world->rates);
-	for (i = 0; i < CONSUMERS; i++) {
-		struct process *process = &world->processes[i];
-
-		process->world = world;
-		process->net = sim_net_new(loop, &model_server, world->model);
-		process->start = loop_timer_new(loop, process_start, process);
-		process_start(process);
+	for (i = 0; i < PROCESSES; i++) {
+		world->processes[i] =
+		    process_new(i < CONSUMERS ? PROCESS_CONSUMER
+					      : PROCESS_REDRIVE,
+			&env);
+		/* Redriven messages are tried again: not on a calm day. */
+		if (i < CONSUMERS || !world->report->calm)
+			process_start(world->processes[i], i * 500);
 	}
-	/* The consumers declare the work queue first. */
 	loop_timer_start(loop, world->producer, 5000);
 }
 
@@ -588,20 +548,16 @@ world_close(struct world *world)
 	struct loop *loop = world->loop;
 	int i;
 
-	for (i = 0; i < CONSUMERS; i++) {
-		loop_timer_free(loop, world->processes[i].start);
-		if (world->processes[i].consumer != NULL)
-			process_bury(&world->processes[i]);
-	}
+	for (i = 0; i < PROCESSES; i++)
+		(void)process_kill(world->processes[i]);
 	loop_timer_free(loop, world->producer);
 	loop_timer_free(loop, world->trouble);
 	loop_timer_free(loop, world->relief);
-	if (!sim_loop_run_until(loop, loop_now_us(loop) + INT64_C(10000000),
-		is_quiet, world))
-		violated(world, "a connection outlived its consumer");
+	if (!run_for(world, DRAIN_US, is_quiet))
+		violated(world, "a connection outlived its daemon");
 	loop_run_tasks(loop);
-	for (i = 0; i < CONSUMERS; i++)
-		sim_net_free(world->processes[i].net);
+	for (i = 0; i < PROCESSES; i++)
+		process_free(world->processes[i]);
 	fakes_free(world->fakes);
 	model_free(world->model);
 	loop_free(loop);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * One simulated day from a seed: two consumers and the model broker, a
- * downstream of moods, and troubles of every kind for the first minutes;
- * then peace, in which everything must settle.
+ * One simulated day from a seed: two consumers, two redrives, the model
+ * broker, a downstream of moods, and troubles of every kind for the first
+ * minutes; then peace, in which everything must settle.
  */
 #ifndef DLO_TESTS_WORLD_H
 #define DLO_TESTS_WORLD_H
@@ -15,7 +15,7 @@
 
 struct world_report {
 	uint64_t seed;
-	/* Nothing goes wrong but the downstream: stricter rules hold. */
+	/* Only the downstream fails, no redrive: stricter rules hold. */
 	bool calm;
 	unsigned messages, processed, dead, attempts, twice, kills, cuts,
 	    restarts;
