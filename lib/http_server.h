@@ -6,7 +6,8 @@
  * number of connections are bounded. Each request is answered exactly once
  * by http_server_respond, from its handler or later; the client may have gone
  * by then, or the server: answer all the same, that frees the request.
- * What matches no path is 404, a path under another method 405.
+ * What matches no path is 404, a path under another method 405, a query that
+ * is not key=value pairs 400: as RFC 9457 problems.
  */
 #ifndef DLO_LIB_HTTP_SERVER_H
 #define DLO_LIB_HTTP_SERVER_H
@@ -40,7 +41,10 @@ struct http_server_limits {
  */
 struct http_server *http_server_open(struct loop *, const char *address,
     const struct http_server_limits *limits, char **error) must_use;
-/* Closes the listener and all connections; NULL is fine. */
+/*
+ * Closes the listener now and the connections at the end of the turn; NULL is
+ * fine.
+ */
 void http_server_close(struct http_server *);
 /* The bound TCP port, 0 if there is none. */
 uint16_t http_server_port(const struct http_server *);

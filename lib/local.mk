@@ -12,7 +12,10 @@ lib_libbase_a_SOURCES = \
 	lib/compiler.h \
 	lib/dial.c \
 	lib/dial.h \
+	lib/http_server.c \
 	lib/http_server.h \
+	lib/listen.c \
+	lib/listen.h \
 	lib/log.c \
 	lib/log.h \
 	lib/loop.c \

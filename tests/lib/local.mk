@@ -5,6 +5,8 @@ check_PROGRAMS += \
 	tests/lib/test_backoff \
 	tests/lib/test_buf \
 	tests/lib/test_dial \
+	tests/lib/test_http_server \
+	tests/lib/test_listen \
 	tests/lib/test_log \
 	tests/lib/test_loop_libevent \
 	tests/lib/test_metrics \
@@ -18,6 +20,10 @@ tests_lib_test_buf_SOURCES = tests/lib/test_buf.c tests/unit.h
 tests_lib_test_buf_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_dial_SOURCES = tests/lib/test_dial.c tests/unit.h
 tests_lib_test_dial_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_http_server_SOURCES = tests/lib/test_http_server.c tests/unit.h
+tests_lib_test_http_server_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_listen_SOURCES = tests/lib/test_listen.c tests/unit.h
+tests_lib_test_listen_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_log_SOURCES = tests/lib/test_log.c tests/unit.h
 tests_lib_test_log_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_loop_libevent_SOURCES = tests/lib/test_loop_libevent.c tests/unit.h
