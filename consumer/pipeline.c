@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consumer/subscription.h"
 #include "consumer/window.h"
 #include "lib/backoff.h"
 #include "lib/log.h"
@@ -19,13 +20,11 @@ struct pipeline {
 	struct downstream_listener listener;
 	struct window window;
 	enum pipeline_state state;
-	struct rmq_conn *conn;	     /* NULL: none to work on */
-	struct rmq_channel *channel; /* NULL: idle, stopped */
-	struct rmq_consumer *consumer;
-	uint16_t prefetch; /* of the subscription */
-	bool well;	   /* nothing is wrong with it */
-	bool careful;	   /* one message at a time, see pipeline.h */
-	uint64_t oks;	   /* of the window, when it became careful */
+	struct rmq_conn *conn; /* NULL: none to work on */
+	struct subscription subscription;
+	bool well;    /* nothing is wrong with it */
+	bool careful; /* one message at a time, see pipeline.h */
+	uint64_t oks; /* of the window, when it became careful */
 	bool draining;
 	unsigned failures;		/* to subscribe, in a row */
 	struct loop_timer *retry_timer; /* pending: not to subscribe yet */
@@ -50,6 +49,12 @@ pipeline_state_name(enum pipeline_state state)
 	return names[state];
 }
 
+static bool
+has_channel(const struct pipeline *p)
+{
+	return p->state != PIPELINE_IDLE && p->state != PIPELINE_STOPPED;
+}
+
 #define TO(state) (1u << PIPELINE_##state)
 
 static void
@@ -57,7 +62,8 @@ pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
 {
 	static const unsigned char legal[] = {
 		[PIPELINE_IDLE] = TO(OPENING) | TO(STOPPED),
-		[PIPELINE_OPENING] = TO(CONSUMING) | TO(GIVING_BACK) | TO(IDLE),
+		[PIPELINE_OPENING] =
+		    TO(CONSUMING) | TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
 		[PIPELINE_CONSUMING] =
 		    TO(CANCELLING) | TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
 		[PIPELINE_CANCELLING] = TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
@@ -108,12 +114,10 @@ fault_of(const struct rmq_close *why)
 
 /* The channel has gone, and all unacked deliveries with it. */
 static void
-on_channel_closed(void *arg, const struct rmq_close *why)
+on_closed(void *arg, const struct rmq_close *why)
 {
 	struct pipeline *p = arg;
 
-	p->channel = NULL;
-	p->consumer = NULL;
 	p->well = false;
 	window_drop(&p->window);
 	loop_timer_stop(p->env.loop, p->grace_timer);
@@ -132,44 +136,29 @@ on_channel_closed(void *arg, const struct rmq_close *why)
 }
 
 static void
-on_consuming(void *arg, const struct rmq_reply *reply)
+on_begun(void *arg)
 {
 	struct pipeline *p = arg;
 
-	/* A refusal closes the channel too: `closed` sees to it. */
-	if (!reply->ok || p->state != PIPELINE_OPENING)
-		return;
 	p->well = true;
 	p->failures = 0;
 	pipeline_enter(p, PIPELINE_CONSUMING, "subscribed");
-	p->env.cbs->changed(p->env.arg, p);
 }
 
+/* What was delivered is still ours. */
 static void
-on_cancelled(void *arg, const struct rmq_reply *reply)
+on_ended(void *arg, bool by_broker)
 {
 	struct pipeline *p = arg;
 
-	if (!reply->ok || p->state != PIPELINE_CANCELLING)
+	if (p->state != PIPELINE_GIVING_BACK)
+		pipeline_enter(p, PIPELINE_PAUSED,
+		    by_broker ? "cancelled by the broker" : "cancelled");
+	if (!by_broker)
 		return;
-	p->consumer = NULL;
-	pipeline_enter(p, PIPELINE_PAUSED, "cancelled");
-}
-
-/* The broker ended the consumer; what was delivered is still ours. */
-static void
-on_broker_cancelled(void *arg)
-{
-	struct pipeline *p = arg;
-
-	p->consumer = NULL;
 	log_warn("consumer_cancelled", LOG_STR("pipeline", p->conf->name),
 	    LOG_STR("queue", p->conf->queue));
 	metrics_inc(p->env.meter->faults[METER_CONSUMER_CANCELLED]);
-	if (p->state == PIPELINE_OPENING)
-		pipeline_enter(p, PIPELINE_CONSUMING, "subscribed");
-	if (p->state != PIPELINE_GIVING_BACK)
-		pipeline_enter(p, PIPELINE_PAUSED, "cancelled by the broker");
 	back_off(p);
 	p->env.cbs->astray(p->env.arg);
 }
@@ -179,8 +168,15 @@ on_delivery(void *arg, const struct rmq_delivery *delivery)
 {
 	struct pipeline *p = arg;
 
-	window_receive(&p->window, p->channel, delivery);
+	window_receive(&p->window, p->subscription.channel, delivery);
 }
+
+static const struct subscription_cbs subscription_cbs = {
+	.begun = on_begun,
+	.delivery = on_delivery,
+	.ended = on_ended,
+	.closed = on_closed,
+};
 
 /* How much to ask for at once. */
 static uint16_t
@@ -192,45 +188,15 @@ wanted_prefetch(const struct pipeline *p)
 }
 
 static void
-subscribe(struct pipeline *p)
-{
-	static const struct rmq_consumer_cbs cbs = {
-		.delivery = on_delivery,
-		.cancelled = on_broker_cancelled,
-	};
-	const struct rmq_slice no_args = { NULL, 0 };
-
-	p->prefetch = wanted_prefetch(p);
-	rmq_qos(p->channel, p->prefetch, NULL, NULL);
-	p->consumer = rmq_consume(p->channel, p->conf->queue, 0, no_args, &cbs,
-	    p, on_consuming);
-}
-
-static void
-on_channel_opened(void *arg)
-{
-	struct pipeline *p = arg;
-
-	/* Not if it is giving back before it had anything. */
-	if (p->state == PIPELINE_OPENING)
-		subscribe(p);
-}
-
-static void
 open_channel(struct pipeline *p)
 {
-	static const struct rmq_channel_cbs cbs = {
-		.opened = on_channel_opened,
-		.closed = on_channel_closed,
-	};
-
-	p->channel = rmq_channel_open(p->conn, &cbs, p);
-	if (p->channel == NULL) {
-		log_warn("no_channel", LOG_STR("pipeline", p->conf->name));
-		back_off(p);
+	if (subscription_open(&p->subscription, p->conn, wanted_prefetch(p)) ==
+	    0) {
+		pipeline_enter(p, PIPELINE_OPENING, "connected");
 		return;
 	}
-	pipeline_enter(p, PIPELINE_OPENING, "connected");
+	log_warn("no_channel", LOG_STR("pipeline", p->conf->name));
+	back_off(p);
 }
 
 /*
@@ -272,15 +238,14 @@ may_subscribe(const struct pipeline *p)
 static void
 cancel(struct pipeline *p, const char *why)
 {
-	rmq_cancel(p->consumer, on_cancelled);
+	subscription_cancel(&p->subscription);
 	pipeline_enter(p, PIPELINE_CANCELLING, why);
 }
 
 static void
 give_back(struct pipeline *p, const char *why)
 {
-	if (p->state == PIPELINE_CONSUMING)
-		rmq_cancel(p->consumer, on_cancelled);
+	subscription_cancel(&p->subscription);
 	pipeline_enter(p, PIPELINE_GIVING_BACK, why);
 	window_hand_off(&p->window);
 	loop_timer_start(p->env.loop, p->grace_timer,
@@ -292,9 +257,7 @@ static void
 leave_channel(struct pipeline *p, const char *why)
 {
 	window_drop(&p->window);
-	rmq_channel_abandon(p->channel);
-	p->channel = NULL;
-	p->consumer = NULL;
+	subscription_leave(&p->subscription);
 	loop_timer_stop(p->env.loop, p->grace_timer);
 	pipeline_enter(p, PIPELINE_IDLE, why);
 }
@@ -326,7 +289,7 @@ watch_holds(struct pipeline *p)
 {
 	int64_t next_ms;
 
-	if (p->channel == NULL || p->state == PIPELINE_GIVING_BACK ||
+	if (!has_channel(p) || p->state == PIPELINE_GIVING_BACK ||
 	    loop_timer_pending(p->env.loop, p->hold_timer))
 		return;
 	if (window_is_overdue(&p->window, &next_ms))
@@ -364,7 +327,7 @@ step_paused(struct pipeline *p)
 		return;
 	}
 	pipeline_enter(p, PIPELINE_OPENING, "breaker lets it");
-	subscribe(p);
+	subscription_resume(&p->subscription, wanted_prefetch(p));
 }
 
 static void
@@ -372,7 +335,7 @@ step_consuming(struct pipeline *p)
 {
 	if (downstream_state(p->downstream) == BREAKER_OPEN)
 		cancel(p, "breaker open");
-	else if (wanted_prefetch(p) > p->prefetch)
+	else if (wanted_prefetch(p) > p->subscription.prefetch)
 		cancel(p, "to ask for more");
 }
 
@@ -382,8 +345,7 @@ pipeline_step(struct pipeline *p)
 {
 	if (p->careful && p->window.oks != p->oks)
 		p->careful = false;
-	if (p->draining && p->channel != NULL &&
-	    p->state != PIPELINE_GIVING_BACK)
+	if (p->draining && has_channel(p) && p->state != PIPELINE_GIVING_BACK)
 		give_back(p, "draining");
 	switch (p->state) {
 	case PIPELINE_IDLE:
@@ -455,6 +417,7 @@ pipeline_new(const struct pipeline_env *env, const struct conf_pipeline *conf,
 	p->grace_timer = loop_timer_new(env->loop, on_grace_over, p);
 	loop_task_init(&p->turn, on_turn, p);
 	window_init(&p->window, &window_env);
+	subscription_init(&p->subscription, conf->queue, &subscription_cbs, p);
 	p->listener.cb = wake;
 	p->listener.arg = p;
 	downstream_listen(downstream, &p->listener);
@@ -468,8 +431,7 @@ pipeline_free(struct pipeline *p)
 		return;
 	downstream_unlisten(p->downstream, &p->listener);
 	window_clear(&p->window);
-	if (p->channel != NULL)
-		rmq_channel_abandon(p->channel);
+	subscription_leave(&p->subscription);
 	loop_timer_free(p->env.loop, p->retry_timer);
 	loop_timer_free(p->env.loop, p->hold_timer);
 	loop_timer_free(p->env.loop, p->grace_timer);
@@ -504,7 +466,7 @@ pipeline_drain(struct pipeline *p)
 void
 pipeline_abort(struct pipeline *p)
 {
-	if (p->channel != NULL)
+	if (has_channel(p))
 		leave_channel(p, "out of time");
 	window_abort(&p->window);
 }
@@ -539,12 +501,6 @@ const struct conf_pipeline *
 pipeline_conf(const struct pipeline *p)
 {
 	return p->conf;
-}
-
-const struct topology_pipeline_names *
-pipeline_names(const struct pipeline *p)
-{
-	return &p->window.names;
 }
 
 void

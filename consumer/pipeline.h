@@ -9,7 +9,7 @@
  *	opening ----- the broker consented ------------------> consuming
  *	consuming --- breaker open, or a wider prefetch due -> cancelling
  *	cancelling -- the broker consented ------------------> paused
- *	consuming --- cancelled by the broker ---------------> paused
+ *	opening, consuming - cancelled by the broker --------> paused
  *	paused ------ the policy allows it ------------------> opening
  *	opening, consuming, cancelling, paused
  *	    --------- held for too long, or draining --------> giving-back
@@ -99,8 +99,6 @@ bool pipeline_is_stopped(const struct pipeline *);
  */
 bool pipeline_is_well(const struct pipeline *, struct buf *why);
 const struct conf_pipeline *pipeline_conf(const struct pipeline *);
-/* The names of its objects in the broker. */
-const struct topology_pipeline_names *pipeline_names(const struct pipeline *);
 /* Brings the gauges up to date. */
 void pipeline_gauge(struct pipeline *);
 

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "consumer/session.h"
+
+#include <stdlib.h>
+
+#include "consumer/rights.h"
+#include "dlx/broker.h"
+#include "dlx/provision.h"
+#include "dlx/topology.h"
+#include "lib/backoff.h"
+#include "lib/log.h"
+#include "lib/xalloc.h"
+
+/* After so much time without trouble its history is forgotten. */
+#define CALM_MS 600000
+
+/* One of the two connections. */
+struct connection {
+	struct session *session;
+	enum meter_link which;
+	const char *name;
+	struct rmq_link *link;
+	bool up;
+	bool stopped;
+};
+
+struct session {
+	struct session_env env;
+	const struct session_cbs *cbs;
+	void *arg;
+	struct connection consume, publish;
+	struct provision *provision;
+	/* The topology was seen to since the consume connection came up. */
+	bool provisioned;
+	bool winding_down;
+	struct loop_timer *redeclare_timer;
+	unsigned redeclares;   /* not long after each other */
+	int64_t redeclared_ms; /* the last of them */
+	/* What copies are published to. */
+	struct topology_names names;
+	struct topology_pipeline_names *pipeline_names;
+	struct rights *rights; /* while asking */
+	bool rights_known;
+	struct loop_task end;
+};
+
+static void session_advance(struct session *);
+
+static void
+on_rights(void *arg, const struct rights_result *result)
+{
+	struct session *s = arg;
+	struct startup_fault fault = startup_rights(result);
+	struct rights *rights = s->rights;
+
+	s->rights = NULL;
+	s->rights_known = true;
+	if (fault.exit_code != CLI_OK)
+		s->cbs->fault(s->arg, &fault, result->exchange, result->text);
+	session_advance(s);
+	rights_free(rights);
+}
+
+static void
+ask_rights(struct session *s)
+{
+	const size_t pipelines = s->env.conf->pipeline_count;
+	size_t space = 1, count = 0;
+	const char **exchanges;
+
+	if (s->rights != NULL || !s->publish.up)
+		return;
+	for (size_t i = 0; i < pipelines; i++)
+		space += s->pipeline_names[i].levels;
+	exchanges = xcalloc(space, sizeof(*exchanges));
+	exchanges[count++] = s->names.dead;
+	for (size_t i = 0; i < pipelines; i++) {
+		const struct topology_pipeline_names *n = &s->pipeline_names[i];
+
+		for (unsigned level = 0; level < n->levels; level++)
+			exchanges[count++] = n->level[level];
+	}
+	s->rights = rights_new(settle_publisher(s->env.settle), exchanges,
+	    count, on_rights, s);
+	free(exchanges);
+}
+
+/* Goes on to what comes next on the way to consuming. */
+static void
+session_advance(struct session *s)
+{
+	struct rmq_conn *conn = rmq_link_conn(s->consume.link);
+
+	if (s->winding_down || conn == NULL || !s->provisioned)
+		return;
+	if (s->rights_known)
+		s->cbs->open(s->arg, conn);
+	else
+		ask_rights(s);
+}
+
+static void
+on_redeclare(void *arg)
+{
+	struct session *s = arg;
+
+	/* Otherwise the next connection does it. */
+	if (s->consume.up)
+		provision_start(s->provision);
+}
+
+void
+session_redeclare(struct session *s)
+{
+	static const struct backoff backoff = {
+		.first_ms = 1000,
+		.factor = 2,
+		.cap_ms = 60000,
+	};
+
+	int64_t now_ms = loop_now_ms(s->env.loop);
+
+	if (s->winding_down ||
+	    loop_timer_pending(s->env.loop, s->redeclare_timer))
+		return;
+	if (now_ms - s->redeclared_ms > CALM_MS)
+		s->redeclares = 0;
+	s->redeclared_ms = now_ms;
+	loop_timer_start(s->env.loop, s->redeclare_timer,
+	    backoff_delay_ms(&backoff, ++s->redeclares, 0));
+}
+
+static void
+on_provisioned(void *arg, const struct topology_result *result)
+{
+	struct session *s = arg;
+	struct startup_fault fault = startup_topology(result);
+
+	topology_run_log(result);
+	if (fault.exit_code != CLI_OK) {
+		s->cbs->fault(s->arg, &fault, "topology", NULL);
+		session_redeclare(s);
+	}
+	s->provisioned = true;
+	session_advance(s);
+}
+
+static void
+report_down(struct session *s, const char *connection, const char *node,
+    bool was_up, const struct rmq_close *why)
+{
+	struct startup_fault fault = startup_connection(why);
+
+	log_warn(was_up ? "broker_lost" : "broker_unreachable",
+	    LOG_STR("connection", connection), LOG_STR("node", node),
+	    LOG_STR("fault", rmq_fault_name(why->fault)),
+	    LOG_UINT("code", why->code), LOG_STR("text", why->text));
+	if (fault.exit_code != CLI_OK)
+		s->cbs->fault(s->arg, &fault, connection, why->text);
+}
+
+static void
+on_provision_down(void *arg, const struct rmq_close *why)
+{
+	report_down(arg, "topology", NULL, false, why);
+}
+
+static void
+on_up(void *arg, struct rmq_conn *conn)
+{
+	struct connection *connection = arg;
+	struct session *s = connection->session;
+
+	connection->up = true;
+	metrics_set(s->env.meter->connected[connection->which], 1);
+	log_info("broker_connected", LOG_STR("connection", connection->name),
+	    LOG_STR("node", rmq_link_node(connection->link)),
+	    LOG_STR("version", rmq_conn_server_version(conn)));
+	if (connection->which == METER_PUBLISH) {
+		settle_attach(s->env.settle, conn);
+		if (!s->rights_known)
+			session_advance(s);
+	} else if (!s->winding_down) {
+		s->provisioned = false;
+		s->redeclares = 0;
+		provision_start(s->provision);
+	}
+	s->cbs->changed(s->arg);
+}
+
+static void
+on_down(void *arg, const struct rmq_close *why)
+{
+	struct connection *connection = arg;
+	struct session *s = connection->session;
+	bool was_up = connection->up;
+
+	connection->up = false;
+	metrics_set(s->env.meter->connected[connection->which], 0);
+	metrics_set(s->env.meter->blocked[connection->which], 0);
+	if (connection->which == METER_PUBLISH)
+		settle_detach(s->env.settle);
+	else
+		s->cbs->lost(s->arg);
+	s->cbs->changed(s->arg);
+	if (why->fault == RMQ_FAULT_NONE)
+		return;
+	if (was_up)
+		metrics_inc(s->env.meter->faults[METER_CONNECTION_LOST]);
+	report_down(s, connection->name, rmq_link_node(connection->link),
+	    was_up, why);
+}
+
+static void
+on_blocked(void *arg, bool blocked, const char *reason)
+{
+	struct connection *connection = arg;
+	struct session *s = connection->session;
+
+	metrics_set(s->env.meter->blocked[connection->which], blocked);
+	if (blocked)
+		metrics_inc(s->env.meter->faults[METER_BLOCKED]);
+	log_warn(blocked ? "broker_blocked" : "broker_unblocked",
+	    LOG_STR("connection", connection->name), LOG_STR("reason", reason));
+	if (connection->which != METER_PUBLISH)
+		return;
+	settle_wake(s->env.settle);
+	/* Consuming is what helps the broker: do not wait for the answer. */
+	if (blocked && s->rights != NULL) {
+		rights_free(s->rights);
+		s->rights = NULL;
+		s->rights_known = true;
+		session_advance(s);
+	}
+}
+
+static void
+on_end(void *arg)
+{
+	struct session *s = arg;
+
+	s->cbs->stopped(s->arg);
+}
+
+static void
+on_stopped(void *arg)
+{
+	struct connection *connection = arg;
+	struct session *s = connection->session;
+
+	connection->stopped = true;
+	if (s->consume.stopped && s->publish.stopped)
+		loop_defer(s->env.loop, &s->end);
+}
+
+static void
+make_connection(struct session *s, struct connection *connection,
+    enum meter_link which, const char *name)
+{
+	static const struct rmq_link_cbs cbs = {
+		.up = on_up,
+		.down = on_down,
+		.blocked = on_blocked,
+		.stopped = on_stopped,
+	};
+	char *full;
+
+	connection->session = s;
+	connection->which = which;
+	connection->name = name;
+	full = xasprintf("dlo-consumer %s %s", name, s->env.instance);
+	connection->link = broker_link_new(s->env.loop, s->env.net,
+	    &s->env.conf->consumer_broker, full, &cbs, connection);
+	free(full);
+}
+
+static void
+make_provision(struct session *s)
+{
+	static const struct provision_cbs cbs = {
+		.done = on_provisioned,
+		.down = on_provision_down,
+	};
+	char *name = xasprintf("dlo-consumer topology %s", s->env.instance);
+
+	s->provision = provision_new(s->env.loop, s->env.net, s->env.conf,
+	    CONF_ROLE_CONSUMER, name, &cbs, s);
+	free(name);
+}
+
+struct session *
+session_new(const struct session_env *env, const struct session_cbs *cbs,
+    void *arg)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+	const struct conf *conf = env->conf;
+
+	s->env = *env;
+	s->cbs = cbs;
+	s->arg = arg;
+	make_connection(s, &s->consume, METER_CONSUME, "consume");
+	make_connection(s, &s->publish, METER_PUBLISH, "publish");
+	make_provision(s);
+	s->env.instance = NULL;
+	s->redeclare_timer = loop_timer_new(env->loop, on_redeclare, s);
+	loop_task_init(&s->end, on_end, s);
+	topology_names_init(&s->names, conf);
+	s->pipeline_names =
+	    xcalloc(conf->pipeline_count, sizeof(*s->pipeline_names));
+	for (size_t i = 0; i < conf->pipeline_count; i++)
+		topology_pipeline_names_init(&s->pipeline_names[i], conf,
+		    &conf->pipelines[i]);
+	return s;
+}
+
+void
+session_start(struct session *s)
+{
+	rmq_link_start(s->consume.link);
+	rmq_link_start(s->publish.link);
+}
+
+void
+session_wind_down(struct session *s)
+{
+	s->winding_down = true;
+	loop_timer_stop(s->env.loop, s->redeclare_timer);
+	rights_free(s->rights);
+	s->rights = NULL;
+	provision_stop(s->provision);
+}
+
+void
+session_stop(struct session *s)
+{
+	session_wind_down(s);
+	rmq_link_stop(s->consume.link);
+	rmq_link_stop(s->publish.link);
+}
+
+void
+session_free(struct session *s)
+{
+	if (s == NULL)
+		return;
+	rights_free(s->rights);
+	provision_free(s->provision);
+	rmq_link_free(s->consume.link);
+	rmq_link_free(s->publish.link);
+	loop_timer_free(s->env.loop, s->redeclare_timer);
+	loop_undefer(s->env.loop, &s->end);
+	for (size_t i = 0; i < s->env.conf->pipeline_count; i++)
+		topology_pipeline_names_clear(&s->pipeline_names[i]);
+	free(s->pipeline_names);
+	topology_names_clear(&s->names);
+	free(s);
+}
+
+bool
+session_is_up(const struct session *s, struct buf *why)
+{
+	const struct connection *down = NULL;
+
+	if (!s->consume.up)
+		down = &s->consume;
+	else if (!s->publish.up)
+		down = &s->publish;
+	if (down == NULL)
+		return true;
+	if (why != NULL)
+		buf_printf(why, "%s connection down, node %s", down->name,
+		    rmq_link_node(down->link));
+	return false;
+}
+
+void
+session_read_enable(struct session *s, bool on)
+{
+	rmq_link_read_enable(s->consume.link, on);
+}
+
+uint64_t
+session_partial_bytes(const struct session *s)
+{
+	struct rmq_conn *conn = rmq_link_conn(s->consume.link);
+
+	return conn == NULL ? 0 : rmq_conn_partial_bytes(conn);
+}
