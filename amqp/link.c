@@ -197,7 +197,9 @@ on_over(struct rmq_link *link, const struct rmq_close *close)
 
 	loop_timer_stop(link->loop, link->timer);
 	if (close->fault != RMQ_FAULT_NONE)
-		log_warn("broker_down", LOG_STR("node", link->node_name),
+		log_warn("broker_down",
+		    LOG_STR("connection", link->options.conn.name),
+		    LOG_STR("node", link->node_name),
 		    LOG_STR("fault", rmq_fault_name(close->fault)),
 		    LOG_UINT("code", close->code),
 		    LOG_STR("text", close->text));
@@ -233,7 +235,8 @@ on_conn_opened(void *arg)
 	link_enter(link, LINK_UP);
 	link->tried = 0;
 	link->up_us = loop_now_us(link->loop);
-	log_info("broker_up", LOG_STR("node", link->node_name),
+	log_info("broker_up", LOG_STR("connection", link->options.conn.name),
+	    LOG_STR("node", link->node_name),
 	    LOG_STR("version", rmq_conn_server_version(link->conn)));
 	if (!link->reading)
 		rmq_link_read_enable(link, false);
@@ -258,10 +261,14 @@ on_conn_blocked(void *arg, bool blocked, const char *reason)
 	struct rmq_link *link = arg;
 
 	if (blocked)
-		log_warn("broker_blocked", LOG_STR("node", link->node_name),
+		log_warn("broker_blocked",
+		    LOG_STR("connection", link->options.conn.name),
+		    LOG_STR("node", link->node_name),
 		    LOG_STR("reason", reason));
 	else
-		log_info("broker_unblocked", LOG_STR("node", link->node_name));
+		log_info("broker_unblocked",
+		    LOG_STR("connection", link->options.conn.name),
+		    LOG_STR("node", link->node_name));
 	link->cbs->blocked(link->arg, blocked, reason);
 }
 

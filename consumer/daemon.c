@@ -176,6 +176,7 @@ run(struct daemon *d, const struct conf *conf)
 	signals_free(d->signals);
 	notify_free(d->notify);
 	consumer_free(d->consumer);
+	loop_run_tasks(d->loop);
 }
 
 int

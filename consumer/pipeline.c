@@ -22,7 +22,9 @@ struct pipeline {
 	enum pipeline_state state;
 	struct rmq_conn *conn; /* NULL: none to work on */
 	struct subscription subscription;
-	bool well;    /* nothing is wrong with it */
+	bool well;			/* nothing is wrong with it */
+	enum pipeline_state told_state; /* when `changed` was last called */
+	bool told_well;
 	bool careful; /* one message at a time, see pipeline.h */
 	uint64_t oks; /* of the window, when it became careful */
 	bool draining;
@@ -373,14 +375,15 @@ static void
 on_turn(void *arg)
 {
 	struct pipeline *p = arg;
-	enum pipeline_state before = p->state;
-	bool well = p->well;
 
 	window_work(&p->window);
 	watch_holds(p);
 	pipeline_step(p);
-	if (p->state != before || p->well != well)
-		p->env.cbs->changed(p->env.arg, p);
+	if (p->state == p->told_state && p->well == p->told_well)
+		return;
+	p->told_state = p->state;
+	p->told_well = p->well;
+	p->env.cbs->changed(p->env.arg, p);
 }
 
 static void

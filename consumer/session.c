@@ -147,15 +147,11 @@ on_provisioned(void *arg, const struct topology_result *result)
 }
 
 static void
-report_down(struct session *s, const char *connection, const char *node,
-    bool was_up, const struct rmq_close *why)
+report_down(struct session *s, const char *connection,
+    const struct rmq_close *why)
 {
 	struct startup_fault fault = startup_connection(why);
 
-	log_warn(was_up ? "broker_lost" : "broker_unreachable",
-	    LOG_STR("connection", connection), LOG_STR("node", node),
-	    LOG_STR("fault", rmq_fault_name(why->fault)),
-	    LOG_UINT("code", why->code), LOG_STR("text", why->text));
 	if (fault.exit_code != CLI_OK)
 		s->cbs->fault(s->arg, &fault, connection, why->text);
 }
@@ -163,7 +159,7 @@ report_down(struct session *s, const char *connection, const char *node,
 static void
 on_provision_down(void *arg, const struct rmq_close *why)
 {
-	report_down(arg, "topology", NULL, false, why);
+	report_down(arg, "topology connection", why);
 }
 
 static void
@@ -174,9 +170,6 @@ on_up(void *arg, struct rmq_conn *conn)
 
 	connection->up = true;
 	metrics_set(s->env.meter->connected[connection->which], 1);
-	log_info("broker_connected", LOG_STR("connection", connection->name),
-	    LOG_STR("node", rmq_link_node(connection->link)),
-	    LOG_STR("version", rmq_conn_server_version(conn)));
 	if (connection->which == METER_PUBLISH) {
 		settle_attach(s->env.settle, conn);
 		if (!s->rights_known)
@@ -204,25 +197,21 @@ on_down(void *arg, const struct rmq_close *why)
 	else
 		s->cbs->lost(s->arg);
 	s->cbs->changed(s->arg);
-	if (why->fault == RMQ_FAULT_NONE)
-		return;
-	if (was_up)
+	if (was_up && why->fault != RMQ_FAULT_NONE)
 		metrics_inc(s->env.meter->faults[METER_CONNECTION_LOST]);
-	report_down(s, connection->name, rmq_link_node(connection->link),
-	    was_up, why);
+	report_down(s, connection->name, why);
 }
 
 static void
 on_blocked(void *arg, bool blocked, const char *reason)
 {
+	(void)reason;
 	struct connection *connection = arg;
 	struct session *s = connection->session;
 
 	metrics_set(s->env.meter->blocked[connection->which], blocked);
 	if (blocked)
 		metrics_inc(s->env.meter->faults[METER_BLOCKED]);
-	log_warn(blocked ? "broker_blocked" : "broker_unblocked",
-	    LOG_STR("connection", connection->name), LOG_STR("reason", reason));
 	if (connection->which != METER_PUBLISH)
 		return;
 	settle_wake(s->env.settle);

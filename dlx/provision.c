@@ -72,6 +72,13 @@ on_down(void *arg, const struct rmq_close *why)
 		p->cbs->down(p->arg, why);
 }
 
+/* Nothing is published here. */
+static void
+on_blocked(void *arg, bool blocked, const char *reason)
+{
+	(void)arg, (void)blocked, (void)reason;
+}
+
 static void
 on_stopped(void *arg)
 {
@@ -86,6 +93,7 @@ on_stopped(void *arg)
 static const struct rmq_link_cbs link_cbs = {
 	.up = on_up,
 	.down = on_down,
+	.blocked = on_blocked,
 	.stopped = on_stopped,
 };
 

@@ -105,8 +105,9 @@ void loop_undefer(struct loop *, struct loop_task *);
 /* For bindings: sets up the common part. */
 void loop_init(struct loop *, const struct loop_ops *);
 /*
- * For bindings: runs all queued tasks, and those that they queue; to be
- * called at the end of each turn.
+ * Runs all queued tasks, and those that they queue. Bindings call it at the
+ * end of each turn; who frees objects after loop_run has returned calls it
+ * too, since they go in such tasks.
  */
 void loop_run_tasks(struct loop *);
 

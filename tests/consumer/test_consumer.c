@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * The whole core on virtual time, in-memory streams and the model broker,
+ * which checks at each ack that the message is safe elsewhere. The handler is
+ * the test's: it answers after a while what `downstream` tells it to.
+ */
+#include "tests/unit.h"
+
+#include <stdlib.h>
+
+#include "consumer/consumer.h"
+#include "lib/cli.h"
+#include "lib/log.h"
+#include "lib/xalloc.h"
+#include "tests/sim/model.h"
+#include "tests/sim/sim_loop.h"
+#include "tests/sim/sim_net.h"
+
+#define HANDLER_MS 20
+#define LINEAGES   1000
+#define MINUTE	   INT64_C(60000)
+
+struct call {
+	struct handler_call base;
+	struct call *next, **prev;
+	struct loop_timer *timer;
+	const struct attempt *attempt;
+	handler_done_cb *done;
+	void *arg;
+};
+
+static struct handler handler;
+static const struct conf_node node = { "broker", 5672, false };
+
+static struct {
+	struct loop *loop;
+	struct sim_net *net;
+	struct model *model;
+	struct metrics *metrics;
+	struct conf conf;
+	struct conf_downstream downstream_conf;
+	struct conf_pipeline pipeline;
+	struct consumer *consumer;
+	bool ready, ended;
+	int exit_code;
+	/* The downstream: what it says, and what it saw. */
+	enum outcome outcome;
+	struct call *calls;
+	unsigned attempts, oks, most_calls, now_calls;
+	/* Lineages that the handler has called ok. */
+	bool done[LINEAGES];
+	uint32_t next_lineage;
+} world;
+
+static uint32_t
+lineage_of(const struct attempt *attempt)
+{
+	const uint8_t *body = attempt->body;
+
+	assert_true(attempt->body_bytes >= 4);
+	return (uint32_t)body[0] << 24 | (uint32_t)body[1] << 16 |
+	    (uint32_t)body[2] << 8 | body[3];
+}
+
+static void
+end_call(struct call *call)
+{
+	*call->prev = call->next;
+	if (call->next != NULL)
+		call->next->prev = call->prev;
+	loop_timer_free(world.loop, call->timer);
+	world.now_calls--;
+	free(call);
+}
+
+static void
+on_called(void *arg)
+{
+	struct call *call = arg;
+	handler_done_cb *done = call->done;
+	void *done_arg = call->arg;
+	struct verdict v;
+
+	verdict_init(&v, world.outcome, "test.%d", (int)world.outcome);
+	if (world.outcome == OUTCOME_OK) {
+		world.done[lineage_of(call->attempt)] = true;
+		world.oks++;
+	}
+	end_call(call);
+	done(done_arg, &v);
+}
+
+static struct handler_call *
+start_call(struct handler *h, const struct attempt *attempt,
+    handler_done_cb *done, void *arg)
+{
+	struct call *call = xcalloc(1, sizeof(*call));
+
+	call->base.handler = h;
+	call->attempt = attempt;
+	call->done = done;
+	call->arg = arg;
+	call->timer = loop_timer_new(world.loop, on_called, call);
+	call->next = world.calls;
+	call->prev = &world.calls;
+	if (world.calls != NULL)
+		world.calls->prev = &call->next;
+	world.calls = call;
+	world.attempts++;
+	if (++world.now_calls > world.most_calls)
+		world.most_calls = world.now_calls;
+	loop_timer_start(world.loop, call->timer, HANDLER_MS);
+	return &call->base;
+}
+
+static void
+cancel_call(struct handler_call *base)
+{
+	end_call(container_of(base, struct call, base));
+}
+
+static void
+free_handler(struct handler *h)
+{
+	(void)h;
+	assert_null(world.calls);
+}
+
+static struct handler *
+make_handler(void *arg, const struct conf_downstream *conf)
+{
+	static const struct handler_ops ops = { start_call, cancel_call,
+		free_handler };
+
+	(void)arg, (void)conf;
+	handler.ops = &ops;
+	handler.capacity = HANDLER_ANY;
+	return &handler;
+}
+
+static void
+on_ready(void *arg)
+{
+	(void)arg;
+	world.ready = true;
+}
+
+static void
+on_ended(void *arg, int exit_code)
+{
+	(void)arg;
+	world.ended = true;
+	world.exit_code = exit_code;
+}
+
+/* The one rule, as the broker sees it. */
+static void
+on_acked(void *arg, uint32_t lineage, const char *queue, unsigned safe)
+{
+	(void)arg, (void)queue;
+	if (safe == 0 && !world.done[lineage])
+		fail_msg("lineage %u acked, but nowhere safe", lineage);
+}
+
+static void
+on_violation(void *arg, const char *what)
+{
+	(void)arg;
+	fail_msg("%s", what);
+}
+
+static void
+quiet(void *arg, const char *line, size_t len)
+{
+	(void)arg;
+	if (getenv("TEST_LOG") != NULL)
+		print_message("%8lld %.*s\n",
+		    (long long)loop_now_ms(world.loop), (int)len, line);
+}
+
+static void
+fill_conf(void)
+{
+	const struct conf_broker broker = {
+		.nodes = &node,
+		.node_count = 1,
+		.vhost = "/",
+		.user = "guest",
+		.password = { .text = "guest" },
+		.trusted_users = { (const char *const[]){ "guest" }, 1 },
+		.heartbeat_ms = 10000,
+		.connect_timeout_ms = 5000,
+	};
+	static const char *const trusted[] = { "guest" };
+
+	world.downstream_conf = (struct conf_downstream){
+		.name = "d",
+		.kind = CONF_KIND_NOOP,
+		.breaker = { .failures = 5,
+		    .ratio = 0.5,
+		    .minimum = 20,
+		    .window_ms = 10000,
+		    .open_ms = 5000,
+		    .open_max_ms = 60000 },
+	};
+	world.pipeline = (struct conf_pipeline){
+		.name = "p",
+		.queue = "q",
+		.downstream = &world.downstream_conf,
+		.prefetch = 20,
+		.concurrency = 8,
+		.max_body_bytes = 1000,
+		.retry = { .attempts = 4,
+		    .first_ms = 200,
+		    .factor = 4,
+		    .cap_ms = 60000,
+		    .jitter = 0.5,
+		    .hold_ms = 1000,
+		    .deadline_ms = 24 * 60 * MINUTE },
+		.dead_letter = { "q.dlq", "q.parked", "q.archive", 604800000,
+		    100 },
+	};
+	world.conf = (struct conf){
+		.topology = { .prefix = "dlo", .declare = true },
+		.downstreams = &world.downstream_conf,
+		.downstream_count = 1,
+		.pipelines = &world.pipeline,
+		.pipeline_count = 1,
+		.consumer = { .drain_timeout_ms = 30000,
+		    .hold_max_ms = 10 * MINUTE,
+		    .max_inflight_bytes = 1 << 28 },
+		.features = { true, true, true },
+		.consumer_broker = broker,
+		.topology_broker = broker,
+	};
+	world.conf.consumer_broker.trusted_users.items = trusted;
+	world.conf.topology_broker.trusted_users.items = trusted;
+}
+
+static void
+start_consumer(void)
+{
+	static const struct consumer_cbs cbs = { on_ready, on_ended };
+	const struct consumer_env env = {
+		.loop = world.loop,
+		.net = sim_net_streams(world.net),
+		.metrics = world.metrics,
+		.instance = "test:1",
+		.handler_new = make_handler,
+	};
+
+	world.ready = world.ended = false;
+	world.consumer = consumer_new(&env, &world.conf, &cbs, NULL);
+	consumer_start(world.consumer);
+}
+
+static void
+set_up(uint64_t seed)
+{
+	static const struct model_hooks hooks = { on_acked, on_violation };
+
+	memset(&world, 0, sizeof(world));
+	world.loop = sim_loop_new(seed);
+	log_set_sink(quiet, NULL);
+	if (getenv("TEST_LOG") != NULL)
+		log_open(LOG_LEVEL_DEBUG, LOG_FORMAT_LOGFMT);
+	world.model = model_new(world.loop, &hooks, NULL);
+	world.net = sim_net_new(world.loop, &model_server, world.model);
+	world.metrics = metrics_new();
+	fill_conf();
+	model_declare_queue(world.model, "q");
+	start_consumer();
+}
+
+static void
+tear_down(void)
+{
+	consumer_free(world.consumer);
+	while (sim_loop_step(world.loop))
+		continue;
+	sim_net_free(world.net);
+	model_free(world.model);
+	metrics_free(world.metrics);
+	loop_free(world.loop);
+	log_set_sink(NULL, NULL);
+}
+
+static void
+on_passed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool
+is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static void
+pass(int64_t ms)
+{
+	bool passed = false;
+	struct loop_timer *timer =
+	    loop_timer_new(world.loop, on_passed, &passed);
+
+	loop_timer_start(world.loop, timer, ms);
+	assert_true(
+	    sim_loop_run_until(world.loop, INT64_MAX, is_true, &passed));
+	loop_timer_free(world.loop, timer);
+}
+
+/* Waits until it holds, for an hour at most. */
+#define await(condition) \
+	do { \
+		for (int turns_ = 0; !(condition); turns_++) { \
+			if (turns_ > 360000) \
+				fail_msg("never came: %s", #condition); \
+			pass(10); \
+		} \
+	} while (0)
+
+static void
+publish(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t n = world.next_lineage++;
+		const uint8_t body[4] = { (uint8_t)(n >> 24),
+			(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+		char id[16];
+
+		assert_true(n < LINEAGES);
+		(void)snprintf(id, sizeof(id), "m%u", n);
+		model_publish(world.model, "q", body, sizeof(body), id, 0);
+	}
+}
+
+/* Everything is processed or dead, nothing is anywhere else. */
+static bool
+is_settled(void)
+{
+	return model_depth(world.model, "q.dlq") == model_total(world.model);
+}
+
+static void
+drain(void)
+{
+	consumer_drain(world.consumer);
+	await(world.ended);
+	assert_int_equal(world.exit_code, CLI_OK);
+}
+
+static double
+metric(const char *line)
+{
+	struct buf out = { 0 };
+	const char *at;
+	double value;
+
+	metrics_render(world.metrics, &out);
+	at = strstr(buf_str(&out), line);
+	assert_non_null(at);
+	value = strtod(at + strlen(line), NULL);
+	buf_clear(&out);
+	return value;
+}
+
+static void
+ok_messages_are_acked(void **state)
+{
+	(void)state;
+	set_up(1);
+	await(world.ready);
+	publish(100);
+	await(is_settled());
+	assert_int_equal(world.oks, 100);
+	assert_int_equal(world.attempts, 100);
+	assert_int_equal(model_depth(world.model, "q.dlq"), 0);
+	assert_true(world.most_calls == 8);
+	assert_true(metric("dlo_deliveries_total{pipeline=\"p\"} ") == 100);
+	assert_true(
+	    metric("dlo_settled_total{pipeline=\"p\",result=\"ok\"} ") == 100);
+	drain();
+	tear_down();
+}
+
+static void
+rejected_ones_are_dead(void **state)
+{
+	(void)state;
+	set_up(2);
+	world.outcome = OUTCOME_REJECT;
+	await(world.ready);
+	publish(50);
+	await(is_settled());
+	assert_int_equal(world.attempts, 50);
+	assert_int_equal(model_depth(world.model, "q.dlq"), 50);
+	assert_true(metric("dlo_dead_lettered_total{pipeline=\"p\","
+			   "reason=\"rejected\"} ") == 50);
+	drain();
+	tear_down();
+}
+
+/* A message alone, so that the breaker has no reason to open. */
+static void
+retries_use_up_their_attempts(void **state)
+{
+	(void)state;
+	set_up(3);
+	world.outcome = OUTCOME_RETRY;
+	await(world.ready);
+	publish(1);
+	await(is_settled());
+	assert_int_equal(world.attempts, 4);
+	assert_int_equal(model_depth(world.model, "q.dlq"), 1);
+	drain();
+	tear_down();
+}
+
+static void
+an_open_breaker_stops_consumption(void **state)
+{
+	unsigned attempts;
+
+	(void)state;
+	set_up(4);
+	world.outcome = OUTCOME_RETRY;
+	await(world.ready);
+	publish(500);
+	await(metric("dlo_breaker_state{downstream=\"d\"} ") == 2);
+	pass(1000);
+	attempts = world.attempts;
+	/* Ten minutes: a trial a minute or so, once the doubling is through. */
+	pass(10 * MINUTE);
+	assert_in_range(world.attempts - attempts, 5, 30);
+	assert_true(consumer_is_ready(world.consumer, NULL));
+	/* Nothing is dead of it: one trial message at most had its four. */
+	assert_in_range(model_depth(world.model, "q.dlq"), 0, 3);
+	world.outcome = OUTCOME_OK;
+	await(is_settled());
+	assert_int_equal(world.oks + model_depth(world.model, "q.dlq"), 500);
+	drain();
+	tear_down();
+}
+
+/* The window is given back once, and then asked for one by one. */
+static void
+an_outage_gives_back_once(void **state)
+{
+	double given_back;
+
+	(void)state;
+	set_up(5);
+	world.outcome = OUTCOME_RETRY;
+	await(world.ready);
+	publish(500);
+	pass(90 * MINUTE);
+	given_back = metric("dlo_broker_faults_total{kind=\"given_back\"} ");
+	assert_in_range((int)given_back, 1, 2);
+	assert_true(metric("dlo_deliveries_total{pipeline=\"p\"} ") < 300);
+	world.outcome = OUTCOME_OK;
+	await(is_settled());
+	drain();
+	tear_down();
+}
+
+static void
+a_restarted_broker_is_resumed(void **state)
+{
+	(void)state;
+	set_up(6);
+	await(world.ready);
+	publish(200);
+	await(world.oks > 50);
+	sim_net_cut(world.net, 1);
+	model_restart(world.model);
+	await(is_settled());
+	assert_true(
+	    metric("dlo_broker_faults_total{kind=\"connection_lost\"} ") >= 2);
+	drain();
+	tear_down();
+}
+
+static void
+a_cancelled_consumer_comes_back(void **state)
+{
+	(void)state;
+	set_up(7);
+	await(world.ready);
+	publish(100);
+	await(world.oks > 20);
+	model_cancel_consumers(world.model, "q");
+	pass(1);
+	await(is_settled());
+	assert_true(metric("dlo_broker_faults_total"
+			   "{kind=\"consumer_cancelled\"} ") == 1);
+	await(consumer_is_ready(world.consumer, NULL));
+	drain();
+	tear_down();
+}
+
+static void
+a_drain_leaves_nothing_in_memory(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 10; seed < 40; seed++) {
+		set_up(seed);
+		world.outcome = OUTCOME_RETRY;
+		world.downstream_conf.breaker.failures = 1000;
+		world.downstream_conf.breaker.minimum = 1000;
+		await(world.ready);
+		publish(60);
+		pass((int64_t)sim_below(world.loop, 2000));
+		drain();
+		/* Nothing processed, so all of it must be in the broker. */
+		assert_int_equal(world.oks, 0);
+		assert_true(model_total(world.model) >= 60);
+		consumer_free(world.consumer);
+		pass(1);
+		world.outcome = OUTCOME_OK;
+		start_consumer();
+		await(is_settled());
+		for (uint32_t n = 0; n < 60; n++)
+			assert_true(world.done[n] ||
+			    model_safe_copies(world.model, n) == 1);
+		drain();
+		tear_down();
+	}
+}
+
+static void
+a_missing_queue_ends_the_start(void **state)
+{
+	(void)state;
+	set_up(8);
+	world.pipeline.queue = "elsewhere";
+	consumer_free(world.consumer);
+	pass(1);
+	start_consumer();
+	await(world.ended);
+	assert_int_equal(world.exit_code, CLI_FAILED);
+	assert_false(world.ready);
+	tear_down();
+}
+
+static void
+an_absent_broker_is_waited_for(void **state)
+{
+	struct buf why = { 0 };
+
+	(void)state;
+	set_up(9);
+	sim_net_listen(world.net, false);
+	consumer_free(world.consumer);
+	pass(1);
+	start_consumer();
+	pass(10 * MINUTE);
+	assert_false(world.ended || world.ready);
+	assert_false(consumer_is_ready(world.consumer, &why));
+	assert_string_equal(buf_str(&why),
+	    "consume connection down, node broker:5672");
+	buf_clear(&why);
+	sim_net_listen(world.net, true);
+	await(world.ready);
+	drain();
+	tear_down();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ok_messages_are_acked),
+		cmocka_unit_test(rejected_ones_are_dead),
+		cmocka_unit_test(retries_use_up_their_attempts),
+		cmocka_unit_test(an_open_breaker_stops_consumption),
+		cmocka_unit_test(an_outage_gives_back_once),
+		cmocka_unit_test(a_restarted_broker_is_resumed),
+		cmocka_unit_test(a_cancelled_consumer_comes_back),
+		cmocka_unit_test(a_drain_leaves_nothing_in_memory),
+		cmocka_unit_test(a_missing_queue_ends_the_start),
+		cmocka_unit_test(an_absent_broker_is_waited_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
