@@ -397,6 +397,8 @@ consumer_free(struct consumer *c)
 		downstream_free(c->downstreams[i]);
 	free(c->pipelines);
 	free(c->downstreams);
+	/* The session may be asking through the settler's publisher. */
+	session_wind_down(c->session);
 	settle_free(c->settle);
 	session_free(c->session);
 	loop_timer_free(c->env.loop, c->drain_timer);
