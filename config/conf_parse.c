@@ -227,7 +227,8 @@ decode_elements(struct conf_parse *p, const struct conf_key *key,
 
 	if ((double)node->count < key->min || (double)node->count > key->max) {
 		conf_parse_error(p, node,
-		    node->count == 0 ? "is empty" : "has too many (%.0f)",
+		    node->count == 0 ? "is empty"
+				     : "has too many (at most %.0f)",
 		    key->max);
 		return;
 	}
@@ -329,8 +330,6 @@ folder_of(struct conf_pool *pool, const char *path)
 
 	if (slash == NULL)
 		return ".";
-	if (slash == path)
-		return "";
 	return conf_pool_text(pool, path, (size_t)(slash - path));
 }
 

@@ -70,12 +70,12 @@ support_parse(const char *text)
 }
 
 void
-support_refuse(const char *text, bool public, unsigned roles, struct buf *out)
+support_refuse(const char *text, struct buf *out)
 {
 	struct conf_errors errors = { 0 };
 
-	assert_null(
-	    conf_parse("dlo.yaml", text, strlen(text), public, roles, &errors));
+	assert_null(conf_parse("dlo.yaml", text, strlen(text), false,
+	    SUPPORT_ROLES, &errors));
 	assert_true(errors.count > 0);
 	support_show(&errors, out);
 	conf_errors_clear(&errors);

@@ -28,7 +28,6 @@ void support_show(const struct conf_errors *, struct buf *out);
 /* Parses text that must be valid; the caller frees the conf. */
 struct conf *support_parse(const char *text);
 /* Parses text that must not be; the errors as of support_show. */
-void support_refuse(const char *text, bool public, unsigned roles,
-    struct buf *out);
+void support_refuse(const char *text, struct buf *out);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "config/conf_parse.h"
 #include "config/conf_table.h"
 
 #define PAYMENTS \
@@ -315,6 +316,52 @@ roles_override_user_password_and_tls(void **state)
 }
 
 static void
+relative_paths_count_from_the_folder(void **state)
+{
+	static const struct {
+		const char *file, *ca;
+	} rows[] = {
+		{ "/dlo.yaml", "/ca.pem" },
+		{ "dlo.yaml", "./ca.pem" },
+		{ "../etc/dlo.yaml", "../etc/ca.pem" },
+	};
+	static const char text[] =
+	    "broker: {nodes: [amqps://a], tls: {ca: ca.pem}}\n" SUPPORT_REST;
+	struct conf_errors errors = { 0 };
+	struct conf *conf;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < array_len(rows); i++) {
+		conf = conf_parse(rows[i].file, text, strlen(text), false,
+		    SUPPORT_ROLES, &errors);
+		assert_non_null(conf);
+		assert_string_equal(conf->broker.tls.ca, rows[i].ca);
+		assert_string_equal(conf->topology_broker.tls.ca, rows[i].ca);
+		conf_errors_clear(&errors);
+		conf_free(conf);
+	}
+}
+
+static void
+lists_have_an_end(void **state)
+{
+	struct buf text = { 0 }, problems = { 0 };
+	int i;
+
+	(void)state;
+	buf_add_str(&text, "broker: {trusted_users: [");
+	for (i = 0; i <= 1000; i++)
+		buf_printf(&text, "u%d, ", i);
+	buf_add_str(&text, "]}\n" SUPPORT_REST);
+	support_refuse(buf_str(&text), &problems);
+	assert_string_equal(buf_str(&problems),
+	    "1:25: broker.trusted_users: has too many (at most 1000)\n");
+	buf_clear(&text);
+	buf_clear(&problems);
+}
+
+static void
 a_default_user_that_nobody_is_has_no_trust(void **state)
 {
 	struct conf *conf =
@@ -489,6 +536,8 @@ main(void)
 		cmocka_unit_test(what_is_given_is_taken),
 		cmocka_unit_test(triggers_depend_on_the_probe),
 		cmocka_unit_test(roles_override_user_password_and_tls),
+		cmocka_unit_test(relative_paths_count_from_the_folder),
+		cmocka_unit_test(lists_have_an_end),
 		cmocka_unit_test(a_default_user_that_nobody_is_has_no_trust),
 		cmocka_unit_test(listen_addresses),
 		cmocka_unit_test(the_redrive_socket_has_a_default),

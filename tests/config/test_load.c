@@ -366,11 +366,11 @@ errors_are_printed_one_a_line(void **state)
 	(void)state;
 	assert_non_null(out);
 	write_text("dlo.yaml", 0644,
-	    "\"a\\e[31m\\nb\": 1\nlog: {level: loud}\n" SUPPORT_REST);
+	    "\"a\\e[31m\\nb\\u009b\": 1\nlog: {level: loud}\n" SUPPORT_REST);
 	assert_null(conf_load(path, CONSUMER, &errors));
 	conf_errors_print(&errors, out);
 	assert_int_equal(fclose(out), 0);
-	expected = xasprintf("%s:1:1: a\\x1b[31m\\x0ab: unknown key\n"
+	expected = xasprintf("%s:1:1: a\\x1b[31m\\x0ab\\u009b: unknown key\n"
 			     "%s:2:14: log.level: must be one of: error, "
 			     "warn, info, debug\n",
 	    path, path);
