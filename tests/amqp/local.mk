@@ -17,6 +17,7 @@ check_PROGRAMS += \
 	tests/amqp/test_conn \
 	tests/amqp/test_hostile \
 	tests/amqp/test_props \
+	tests/amqp/test_publisher \
 	tests/amqp/test_split
 
 tests_amqp_test_ack_SOURCES = tests/amqp/test_ack.c
@@ -31,5 +32,10 @@ tests_amqp_test_hostile_SOURCES = tests/amqp/test_hostile.c
 tests_amqp_test_hostile_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_props_SOURCES = tests/amqp/test_props.c
 tests_amqp_test_props_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_publisher_SOURCES = \
+	tests/amqp/test_publisher.c \
+	tests/sim/sim_loop.c \
+	tests/sim/sim_loop.h
+tests_amqp_test_publisher_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_split_SOURCES = tests/amqp/test_split.c
 tests_amqp_test_split_LDADD = $(TESTS_AMQP_LIBS)
