@@ -16,6 +16,7 @@ check_PROGRAMS += \
 	tests/amqp/test_confirm \
 	tests/amqp/test_conn \
 	tests/amqp/test_hostile \
+	tests/amqp/test_link \
 	tests/amqp/test_props \
 	tests/amqp/test_publisher \
 	tests/amqp/test_split
@@ -30,6 +31,11 @@ tests_amqp_test_conn_SOURCES = tests/amqp/test_conn.c
 tests_amqp_test_conn_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_hostile_SOURCES = tests/amqp/test_hostile.c
 tests_amqp_test_hostile_LDADD = $(TESTS_AMQP_LIBS)
+tests_amqp_test_link_SOURCES = \
+	tests/amqp/test_link.c \
+	tests/sim/sim_loop.c \
+	tests/sim/sim_loop.h
+tests_amqp_test_link_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_props_SOURCES = tests/amqp/test_props.c
 tests_amqp_test_props_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_publisher_SOURCES = \
