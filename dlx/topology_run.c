@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 
+#define NO_TEXT_SPACE sizeof(((struct rmq_close *)NULL)->text)
 /* Requests sent ahead. */
 #define WINDOW 64
 /* The broker may wait for a quorum before it answers; not longer. */
@@ -75,7 +76,8 @@ struct topology_run {
 	size_t asked;		   /* items before this one were asked about */
 	bool may_not_configure[2]; /* ours; named by the user */
 	uint16_t no_code;	   /* REFUSED: what the broker said */
-	char no_text[sizeof(((struct rmq_close *)NULL)->text)];
+	char no_text[NO_TEXT_SPACE];
+	char denied_text[NO_TEXT_SPACE]; /* of the item that is DENIED */
 	struct topology_result result;
 };
 
@@ -330,6 +332,7 @@ refused_declare(struct topology_run *run, size_t i)
 			run_problem(run, i, TOPOLOGY_DENIED);
 		else
 			run->known[i] = ITEM_DENIED;
+		memcpy(run->denied_text, run->no_text, NO_TEXT_SPACE);
 		return;
 	case 404: /* declared before, but its node is down */
 		run_problem(run, i, TOPOLOGY_UNKNOWN);
@@ -362,12 +365,16 @@ refused_passive(struct topology_run *run, size_t i)
 		run_problem(run, i, TOPOLOGY_UNKNOWN);
 		return;
 	}
-	if (!ours)
+	if (!ours) {
 		run_problem(run, i, TOPOLOGY_MISSING);
-	else if (run->known[i] == ITEM_DENIED)
+	} else if (run->known[i] == ITEM_DENIED) {
+		/* That it is not there says less than why it stays so. */
+		run->no_code = 403;
+		memcpy(run->no_text, run->denied_text, NO_TEXT_SPACE);
 		run_problem(run, i, TOPOLOGY_DENIED);
-	else
+	} else {
 		run->known[i] = ITEM_ABSENT;
+	}
 }
 
 static void

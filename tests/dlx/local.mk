@@ -24,3 +24,7 @@ tests_dlx_test_topology_run_SOURCES = tests/dlx/test_topology_run.c \
 	tests/dlx/fake_broker.c tests/dlx/fake_broker.h \
 	tests/sim/sim_loop.c tests/sim/sim_loop.h tests/unit.h
 tests_dlx_test_topology_run_LDADD = $(TESTS_DLX_LIBS)
+noinst_PROGRAMS += tests/dlx/topology_tool
+tests_dlx_topology_tool_SOURCES = tests/dlx/topology_tool.c
+tests_dlx_topology_tool_LDADD = $(DLX_LIBS) $(CONFIG_LIBS) $(AMQP_LIBS) \
+	$(LIB_LIBS)

@@ -230,11 +230,12 @@ tells_troubles_apart(void **state)
 		    "refused queue dlo.audit: 406 "
 		    "PRECONDITION_FAILED - invalid arg\n" },
 		{ "queue dlo.jobs", FAKE_EXISTS | FAKE_NO_CONFIGURE, false,
-		    "denied queue dlo.jobs: 404 NOT_FOUND - no queue\n" },
+		    "denied queue dlo.jobs: 403 "
+		    "ACCESS_REFUSED - configure access\n" },
 		{ "exchange dlo.redrive", FAKE_EXISTS | FAKE_NO_CONFIGURE,
 		    false,
-		    "denied exchange dlo.redrive: 404 "
-		    "NOT_FOUND - no exchange\n" },
+		    "denied exchange dlo.redrive: 403 "
+		    "ACCESS_REFUSED - configure access\n" },
 		{ "queue orders", FAKE_EXISTS, false,
 		    "missing queue orders: 404 NOT_FOUND - no queue\n" },
 		{ "queue orders", FAKE_HIDDEN, true,
@@ -253,8 +254,8 @@ tells_troubles_apart(void **state)
 		    "ACCESS_REFUSED - write access\n" },
 		{ "exchange dlo.retry.orders.0",
 		    FAKE_NO_CONFIGURE | FAKE_EXISTS, false,
-		    "denied exchange dlo.retry.orders.0: 404 "
-		    "NOT_FOUND - no exchange\n" },
+		    "denied exchange dlo.retry.orders.0: 403 "
+		    "ACCESS_REFUSED - configure access\n" },
 	};
 	size_t i;
 
@@ -291,7 +292,8 @@ collects_all_problems(void **state)
 	trial_start(&trial, &fake, TOPOLOGY_DECLARE);
 	trial_finish(&trial);
 	assert_string_equal(buf_str(&trial.problems),
-	    "denied queue orders.dlq: 404 NOT_FOUND - no queue\n"
+	    "denied queue orders.dlq: 403 "
+	    "ACCESS_REFUSED - configure access\n"
 	    "denied queue orders.parked: 403 "
 	    "ACCESS_REFUSED - configure access\n"
 	    "denied queue orders.archive: 403 "

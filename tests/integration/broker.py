@@ -143,13 +143,14 @@ class Broker:
                         missing_ok=True)
 
     def totals(self, vhost):
-        """By queue: {total, ready, unacked}, up to half a second old."""
+        """By queue: {total, ready, unacked}, up to half a second old; None
+        where the broker has not counted yet."""
         found = self.api("GET", f"queues/{quote(vhost)}?disable_stats=true"
                                 "&enable_queue_totals=true")
         return {queue["name"]: {
-            "total": queue["messages"],
-            "ready": queue["messages_ready"],
-            "unacked": queue["messages_unacknowledged"],
+            "total": queue.get("messages"),
+            "ready": queue.get("messages_ready"),
+            "unacked": queue.get("messages_unacknowledged"),
         } for queue in found}
 
     def survives(self, vhost, queue):

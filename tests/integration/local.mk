@@ -7,4 +7,5 @@ EXTRA_DIST += \
 	tests/integration/harness.py \
 	tests/integration/program.py \
 	tests/integration/run.py \
-	tests/integration/test_harness.py
+	tests/integration/test_harness.py \
+	tests/integration/test_topology.py
