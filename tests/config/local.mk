@@ -30,3 +30,9 @@ tests_config_test_samples_SOURCES = tests/config/test_samples.c \
 tests_config_test_samples_LDADD = $(CONFIG_TESTS_LDADD)
 tests_config_test_scalar_SOURCES = tests/config/test_scalar.c tests/unit.h
 tests_config_test_scalar_LDADD = $(CONFIG_TESTS_LDADD)
+if FUZZING
+noinst_PROGRAMS += tests/config/fuzz_conf
+tests_config_fuzz_conf_SOURCES = tests/config/fuzz_conf.c
+tests_config_fuzz_conf_LDADD = $(CONFIG_LIBS) $(LIB_LIBS)
+tests_config_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
