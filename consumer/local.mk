@@ -30,3 +30,7 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/subscription.h \
 	consumer/window.c \
 	consumer/window.h
+
+bin_PROGRAMS += dlo-consumer
+dlo_consumer_SOURCES = consumer/main.c
+dlo_consumer_LDADD = $(CONSUMER_LIBS)

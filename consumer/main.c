@@ -57,11 +57,11 @@ main(int argc, char **argv)
 	if (cli.check)
 		return conf_check_main(path, CONF_ROLE_CONSUMER);
 	conf = conf_load(path, CONF_ROLE_CONSUMER, &errors);
-	if (conf == NULL) {
+	if (conf == NULL)
 		conf_errors_print(&errors, stderr);
-		conf_errors_clear(&errors);
+	conf_errors_clear(&errors);
+	if (conf == NULL)
 		return CLI_CONFIG;
-	}
 	code = run(&cli, conf);
 	conf_free(conf);
 	return code;

@@ -9,3 +9,5 @@ EXTRA_DIST += \
 	tests/integration/run.py \
 	tests/integration/test_harness.py \
 	tests/integration/test_topology.py
+	tests/integration/test_consumer_outcomes.py \
+	tests/integration/test_harness.py
