@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * A lookup is shared by the loop and the thread, and belongs to whoever lets
- * go of it last. The thread writes its result, then the eventfd; the loop
- * reads the result only after the eventfd.
+ * go of it last. The thread writes its result, then `done`, then the eventfd;
+ * the loop reads in the opposite order.
  */
 #include "lib/resolve.h"
 
@@ -21,6 +21,7 @@
 
 struct lookup {
 	atomic_uint holders;
+	atomic_bool done; /* the result is there */
 	char *host;
 	int event_fd;
 	int rc, saved_errno;
@@ -67,6 +68,7 @@ lookup_thread(void *arg)
 	struct lookup *lookup = arg;
 
 	lookup_run(lookup, 0);
+	atomic_store(&lookup->done, true);
 	/* A fresh eventfd cannot be full. */
 	if (write(lookup->event_fd, &one, sizeof(one)) == -1)
 		abort();
@@ -119,6 +121,8 @@ thread_ended(void *arg, unsigned ready)
 	struct resolve *resolve = arg;
 
 	(void)ready;
+	if (!atomic_load(&resolve->lookup->done))
+		return;
 	loop_fd_want(resolve->loop, resolve->watch, 0);
 	answer(resolve);
 }
@@ -137,6 +141,7 @@ resolve_open(struct loop *loop, const char *host, resolve_cb *cb, void *arg)
 	int error;
 
 	atomic_init(&lookup->holders, 1);
+	atomic_init(&lookup->done, false);
 	lookup->host = xstrdup(host);
 	lookup->event_fd = -1;
 	resolve->loop = loop;
