@@ -141,16 +141,10 @@ add_dead_queue(struct builder *b, const char *name, const char *key,
 }
 
 /*
- * A work queue of ours dead-letters into its pipeline's DLQ. It has no
+ * A work queue of ours dead-letters into its pipeline's DLQ, at least once:
+ * that this has a price on 3.x is told in docs/DECISIONS.md. It has no
  * delivery limit either: up to 4.2 each message that is given back counts,
  * and an outage would kill what never failed.
- *
- * Not at-least-once, unlike the ladder: strangers publish here, and on 3.10
- * one message with `x-death: ["a"]` that expires in an at-least-once queue
- * ends rabbit_fifo_dlx_sup, and with it all at-least-once queues of the node,
- * every ladder among them, beyond a restart. Ladders hold copies without
- * x-death. A policy can raise the strategy on 4.0 and later, which ignore a
- * client's x-death; reject-publish is there for it, and for length limits.
  */
 static void
 add_work_queue(struct builder *b, const struct conf_pipeline *pipeline)
@@ -169,6 +163,7 @@ add_work_queue(struct builder *b, const struct conf_pipeline *pipeline)
 	add_arg(item, "x-dead-letter-routing-key", pipeline->name);
 	if (!quorum)
 		return;
+	add_arg(item, "x-dead-letter-strategy", "at-least-once");
 	add_arg(item, "x-overflow", "reject-publish");
 	rmq_table_add_int(&item->args, "x-delivery-limit", NO_DELIVERY_LIMIT);
 }

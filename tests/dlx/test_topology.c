@@ -76,7 +76,8 @@ static const struct conf_pipeline faxes = {
 
 #define MAILS_WORK \
 	"queue mails " QUORUM " x-dead-letter-exchange=dlo.dead" \
-	" x-dead-letter-routing-key=mails" KEEP " named\n"
+	" x-dead-letter-routing-key=mails" SAFE \
+	" x-delivery-limit=2147483647 named\n"
 
 #define DEAD(queue, key) \
 	"queue " queue " " QUORUM KEEP " named\n" \
