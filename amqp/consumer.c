@@ -94,6 +94,8 @@ rmq_consumer_find(struct rmq_channel *ch, amqp_bytes_t tag,
 		if (consumer->number == number)
 			break;
 	}
+	if (consumer != NULL && consumer->no_ack != *no_ack)
+		return false;
 	*found = consumer;
 	return number >= 1 && number <= ch->consumer_count;
 }

@@ -45,3 +45,11 @@ tests_amqp_test_publisher_SOURCES = \
 tests_amqp_test_publisher_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_split_SOURCES = tests/amqp/test_split.c
 tests_amqp_test_split_LDADD = $(TESTS_AMQP_LIBS)
+
+# Run it by hand: tests/amqp/fuzz_conn -max_total_time=300 CORPUS
+if FUZZING
+noinst_PROGRAMS += tests/amqp/fuzz_conn
+tests_amqp_fuzz_conn_SOURCES = tests/amqp/fuzz_conn.c
+tests_amqp_fuzz_conn_LDADD = $(AMQP_LIBS) $(LIB_LIBS)
+tests_amqp_fuzz_conn_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

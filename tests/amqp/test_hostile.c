@@ -218,6 +218,13 @@ foreign_consumer_tag(struct buf *b)
 	wire_deliver(b, 1, "amq.ctag-x", 1);
 }
 
+/* Ours is c1; taken for it, an ack of what needs none would follow. */
+static void
+consumer_tag_of_the_other_kind(struct buf *b)
+{
+	wire_deliver(b, 1, "n1", 1);
+}
+
 static void
 empty_consumer_tag(struct buf *b)
 {
@@ -363,6 +370,7 @@ static const struct {
 	CASE(answer_not_asked_for, 503),
 	CASE(unknown_consumer, 503),
 	CASE(foreign_consumer_tag, 503),
+	CASE(consumer_tag_of_the_other_kind, 503),
 	CASE(empty_consumer_tag, 503),
 	CASE(delivery_tag_0, 503),
 	CASE(delivery_tag_leaps, 503),
