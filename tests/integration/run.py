@@ -34,7 +34,8 @@ sys.dont_write_bytecode = True
 
 # Enough for a test under sanitizers on two busy cores.
 TEST_TIMEOUT_S = 240
-KILL_AFTER_S = 30
+# And for what it started to be stopped, broker and all.
+KILL_AFTER_S = 90
 
 
 class Loader(unittest.TestLoader):
