@@ -8,5 +8,7 @@ EXTRA_DIST += \
 	tests/integration/program.py \
 	tests/integration/run.py \
 	tests/integration/test_consumer_outcomes.py \
+	tests/integration/test_facts.py \
 	tests/integration/test_harness.py \
-	tests/integration/test_topology.py
+	tests/integration/test_topology.py \
+	tests/integration/wire.py
