@@ -5,7 +5,11 @@ check_SCRIPTS += \
 	tests/scripts/check-layers-red
 EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/broker \
+	scripts/build \
+	scripts/coffee_shop.py \
+	scripts/demo \
 	scripts/deps \
 	scripts/lint \
 	scripts/lint-house \
+	scripts/soak \
 	scripts/test
