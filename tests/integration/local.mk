@@ -7,7 +7,9 @@ EXTRA_DIST += \
 	tests/integration/harness.py \
 	tests/integration/program.py \
 	tests/integration/run.py \
+	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_outcomes.py \
+	tests/integration/test_consumer_start.py \
 	tests/integration/test_facts.py \
 	tests/integration/test_harness.py \
 	tests/integration/test_topology.py \

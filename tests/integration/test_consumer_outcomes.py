@@ -4,11 +4,8 @@
 and by what an independent client finds in the broker."""
 
 import email.utils
-import struct
 import threading
 import time
-
-import pika
 
 import harness
 
@@ -307,43 +304,3 @@ class Outcomes(harness.Case):
         down.wait_requests(30)
         self.assertEqual(now["most"], 5)
         self.wait_empty()
-
-
-class RawProperties(harness.Case):
-    """What no client library would send."""
-
-    def publish_raw(self, queue, props, body):
-        """A publish whose properties are these bytes (flags first)."""
-        connection = self.connect()
-        channel = connection.channel()
-        channel.confirm_delivery()
-        impl = channel._impl  # pylint: disable=protected-access
-        original = pika.spec.BasicProperties.encode
-
-        def encode(_):
-            return [props]
-
-        pika.spec.BasicProperties.encode = encode
-        try:
-            channel.basic_publish("", queue, body, mandatory=True)
-        finally:
-            pika.spec.BasicProperties.encode = original
-        self.assertTrue(impl.is_open)
-
-    def test_a_table_that_lies_is_malformed(self):
-        self.declare("orders")
-        down = self.downstream()
-        consumer = self.consumer(self.config(down))
-        # Header "h" is a table that says it is longer than the rest.
-        lie = b"\x01hF" + struct.pack(">I", 1000)
-        props = (struct.pack(">H", 1 << 13)
-                 + struct.pack(">I", len(lie)) + lie)
-        try:
-            self.publish_raw("orders", props, b"raw")
-        except pika.exceptions.AMQPError:
-            self.skipTest("the broker does not take it")
-        dead, = self.take("orders.dlq", 1)
-        self.assertEqual((dead.body, dead.headers["dlo-reason"]),
-                         (b"raw", "malformed"))
-        self.assertEqual(down.requests, [])
-        self.assertTrue(consumer.alive())
