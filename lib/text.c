@@ -113,12 +113,23 @@ text_iso8601(char out[TEXT_ISO8601_SPACE], int64_t wall_ms)
 const char *
 text_uuid4(char out[TEXT_UUID_SPACE], uint64_t high, uint64_t low)
 {
+	static const char hex[] = "0123456789abcdef";
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	unsigned digits = 0;
+	size_t i;
+
 	high = (high & ~UINT64_C(0xf000)) | 0x4000;
 	low = (low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
-	snprintf(out, TEXT_UUID_SPACE, "%08x-%04x-%04x-%04x-%012llx",
-	    (unsigned)(high >> 32), (unsigned)(high >> 16) & 0xffff,
-	    (unsigned)high & 0xffff, (unsigned)(low >> 48),
-	    (unsigned long long)(low & UINT64_C(0xffffffffffff)));
+	/* By hand: a message without an id gets one, on the fastest path. */
+	for (i = 0; i < sizeof(form); i++) {
+		out[i] = form[i];
+		if (form[i] != 'x')
+			continue;
+		out[i] =
+		    hex[(digits < 16 ? high : low) >> (60 - digits % 16 * 4) &
+			15];
+		digits++;
+	}
 	return out;
 }
 

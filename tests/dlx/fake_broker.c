@@ -39,10 +39,10 @@ fake_broker_conn(struct fake_broker *fake)
 	return (struct rmq_conn *)(void *)fake;
 }
 
-static struct fake_broker *
+static const struct fake_broker *
 fake_of(const struct rmq_conn *conn)
 {
-	return (struct fake_broker *)(void *)(uintptr_t)conn;
+	return (const struct fake_broker *)(const void *)conn;
 }
 
 bool
@@ -248,7 +248,7 @@ struct rmq_channel *
 rmq_channel_open(struct rmq_conn *conn, const struct rmq_channel_cbs *cbs,
     void *arg)
 {
-	struct fake_broker *fake = fake_of(conn);
+	struct fake_broker *fake = (struct fake_broker *)(void *)conn;
 	struct rmq_channel *channel;
 
 	assert(fake->open);
@@ -305,7 +305,7 @@ rmq_exchange_declare(struct rmq_channel *channel, const char *name,
 		.arg = arg };
 
 	assert(type != NULL && args.len == 0);
-	ask(channel, &request, name, NULL, NULL);
+	ask(channel, &request, name, "", "");
 }
 
 void
@@ -318,7 +318,7 @@ rmq_queue_declare(struct rmq_channel *channel, const char *name, unsigned flags,
 		.arg = arg };
 
 	assert(args.len > 0 || (flags & RMQ_PASSIVE) != 0);
-	ask(channel, &request, name, NULL, NULL);
+	ask(channel, &request, name, "", "");
 }
 
 void
