@@ -207,6 +207,7 @@ fill_conf(void)
 	world.pipeline = (struct conf_pipeline){
 		.name = "p",
 		.queue = "q",
+		.declare = true,
 		.downstream = &world.downstream_conf,
 		.prefetch = 20,
 		.concurrency = 8,
@@ -269,7 +270,6 @@ set_up(uint64_t seed)
 	world.net = sim_net_new(world.loop, &model_server, world.model);
 	world.metrics = metrics_new();
 	fill_conf();
-	model_declare_queue(world.model, "q");
 	start_consumer();
 }
 
@@ -332,7 +332,8 @@ publish(unsigned count)
 
 		assert_true(n < LINEAGES);
 		(void)snprintf(id, sizeof(id), "m%u", n);
-		model_publish(world.model, "q", body, sizeof(body), id, 0);
+		assert_true(
+		    model_publish(world.model, "q", body, sizeof(body), id, 0));
 	}
 }
 
@@ -535,6 +536,7 @@ a_missing_queue_ends_the_start(void **state)
 	(void)state;
 	set_up(8);
 	world.pipeline.queue = "elsewhere";
+	world.pipeline.declare = false;
 	consumer_free(world.consumer);
 	pass(1);
 	start_consumer();
