@@ -19,7 +19,8 @@ on_open_ok(struct rmq_channel *ch)
 {
 	struct rmq_reply reply = { 0 };
 
-	if (!rmq_request_answer(ch, AMQP_CHANNEL_OPEN_OK_METHOD, &reply)) {
+	if (!rmq_request_answer(ch, AMQP_CHANNEL_OPEN_OK_METHOD, NULL,
+		&reply)) {
 		refuse(ch, AMQP_CHANNEL_OPEN_OK_METHOD, "not asked for");
 		return;
 	}
@@ -147,7 +148,21 @@ on_answer(struct rmq_channel *ch, amqp_method_number_t number,
 		reply.queue.ptr = declared->queue.bytes;
 		reply.queue.len = declared->queue.len;
 	}
-	if (!rmq_request_answer(ch, number, &reply))
+	if (!rmq_request_answer(ch, number, NULL, &reply))
+		refuse(ch, number, "not asked for");
+}
+
+static void
+on_consumer_answer(struct rmq_channel *ch, amqp_method_number_t number,
+    amqp_bytes_t tag)
+{
+	struct rmq_consumer *consumer;
+	struct rmq_reply reply = { 0 };
+	bool no_ack;
+
+	if (!rmq_consumer_find(ch, tag, &consumer, &no_ack) ||
+	    consumer == NULL ||
+	    !rmq_request_answer(ch, number, consumer, &reply))
 		refuse(ch, number, "not asked for");
 }
 
@@ -156,6 +171,8 @@ run_method(struct rmq_channel *ch, amqp_method_number_t number, void *method)
 {
 	const amqp_basic_ack_t *ack = method;
 	const amqp_basic_nack_t *nack = method;
+	const amqp_basic_consume_ok_t *consume_ok = method;
+	const amqp_basic_cancel_ok_t *cancel_ok = method;
 
 	switch (number) {
 	case AMQP_BASIC_DELIVER_METHOD:
@@ -172,6 +189,12 @@ run_method(struct rmq_channel *ch, amqp_method_number_t number, void *method)
 		break;
 	case AMQP_BASIC_CANCEL_METHOD:
 		on_cancel(ch, method);
+		break;
+	case AMQP_BASIC_CONSUME_OK_METHOD:
+		on_consumer_answer(ch, number, consume_ok->consumer_tag);
+		break;
+	case AMQP_BASIC_CANCEL_OK_METHOD:
+		on_consumer_answer(ch, number, cancel_ok->consumer_tag);
 		break;
 	case AMQP_CHANNEL_OPEN_OK_METHOD:
 		on_open_ok(ch);

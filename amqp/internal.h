@@ -166,7 +166,7 @@ struct rmq_request {
 	amqp_method_number_t answer;
 	rmq_reply_cb *cb;
 	void *arg;
-	struct rmq_consumer *consumer;
+	struct rmq_consumer *consumer; /* of consume and cancel, else NULL */
 	int64_t sent_us;
 };
 TAILQ_HEAD(rmq_requests, rmq_request);
@@ -269,9 +269,12 @@ void rmq_dispatch_frame(struct rmq_conn *, const struct rmq_frame *);
 /* Remembers what answer is due. On a channel that ends it will be "no". */
 struct rmq_request *rmq_request_push(struct rmq_channel *,
     amqp_method_number_t answer, rmq_reply_cb *, void *arg);
-/* An answer came: true if it was the one due; then it is told. */
+/*
+ * An answer came, about a consumer or about none (NULL): true if it was the
+ * one due; then it is told.
+ */
 bool rmq_request_answer(struct rmq_channel *, amqp_method_number_t,
-    struct rmq_reply *);
+    const struct rmq_consumer *, struct rmq_reply *);
 /* All are answered "no". */
 void rmq_request_lose(struct rmq_channel *, const struct rmq_close *);
 /* One that was sent before that time; NULL: none. */

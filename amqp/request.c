@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * Requests and their answers. The broker answers the requests of a channel
- * in their order, so several can be under way; an answer that is not the one
- * due breaks the protocol.
+ * Requests and their answers. Several can be under way, since RabbitMQ
+ * answers those of a channel in their order; but for consume-ok and
+ * cancel-ok, which come when the queue has spoken, maybe after the answers
+ * to later requests, and name their consumer. An answer that is not due
+ * breaks the protocol.
  */
 #include <stdlib.h>
 
@@ -31,9 +33,9 @@ rmq_request_push(struct rmq_channel *ch, amqp_method_number_t answer,
 }
 
 static void
-settle(struct rmq_channel *ch, struct rmq_reply *reply)
+settle(struct rmq_channel *ch, struct rmq_request *request,
+    struct rmq_reply *reply)
 {
-	struct rmq_request *request = TAILQ_FIRST(&ch->requests);
 	struct rmq_consumer *consumer = request->consumer;
 	bool cancelled = request->answer == AMQP_BASIC_CANCEL_OK_METHOD;
 
@@ -48,14 +50,21 @@ settle(struct rmq_channel *ch, struct rmq_reply *reply)
 
 bool
 rmq_request_answer(struct rmq_channel *ch, amqp_method_number_t answer,
-    struct rmq_reply *reply)
+    const struct rmq_consumer *consumer, struct rmq_reply *reply)
 {
-	struct rmq_request *request = TAILQ_FIRST(&ch->requests);
+	struct rmq_request *request;
 
-	if (request == NULL || request->answer != answer)
+	TAILQ_FOREACH(request, &ch->requests, entry) {
+		if (request->consumer != consumer)
+			continue;
+		if (request->answer != answer)
+			return false;
+		break;
+	}
+	if (request == NULL)
 		return false;
 	reply->ok = true;
-	settle(ch, reply);
+	settle(ch, request, reply);
 	return true;
 }
 
@@ -65,7 +74,7 @@ rmq_request_lose(struct rmq_channel *ch, const struct rmq_close *close)
 	struct rmq_reply reply = { .ok = false, .error = close };
 
 	while (!TAILQ_EMPTY(&ch->requests))
-		settle(ch, &reply);
+		settle(ch, TAILQ_FIRST(&ch->requests), &reply);
 }
 
 const struct rmq_request *

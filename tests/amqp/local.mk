@@ -46,6 +46,11 @@ tests_amqp_test_publisher_LDADD = $(TESTS_AMQP_LIBS)
 tests_amqp_test_split_SOURCES = tests/amqp/test_split.c
 tests_amqp_test_split_LDADD = $(TESTS_AMQP_LIBS)
 
+# Run by tests/integration/test_engine.py.
+noinst_PROGRAMS += tests/amqp/live
+tests_amqp_live_SOURCES = tests/amqp/live.c
+tests_amqp_live_LDADD = $(AMQP_LIBS) $(LIB_LIBS) $(CMOCKA_LIBS)
+
 # Run it by hand: tests/amqp/fuzz_conn -max_total_time=300 CORPUS
 if FUZZING
 noinst_PROGRAMS += tests/amqp/fuzz_conn

@@ -42,7 +42,7 @@ bench_consume(struct bench *b, unsigned flags)
 	    &b->co_end, rig_reply);
 	rig_flush(&b->rig);
 	wire_method(&b->rig.in, 1, BASIC_CONSUME_OK, amqp_basic_consume_ok_t,
-	    .consumer_tag = amqp_cstring_bytes("c1"));
+	    .consumer_tag = amqp_cstring_bytes(flags == 0 ? "c1" : "n1"));
 	rig_feed(&b->rig);
 	buf_reset(&b->rig.log);
 }
@@ -284,6 +284,59 @@ the_broker_can_cancel(void **state)
 	rmq_consume(b.ch, "q", 0, none, &rig_consumer_cbs, &b.co_end, NULL);
 	rig_flush(&b.rig);
 	rig_expect(&b.rig, "> 1 basic.consume q c2\n");
+	rig_clear(&b.rig);
+}
+
+/* Seen on 3.10: consume-ok waits for the queue, later answers do not. */
+static void
+consume_ok_may_come_late(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_open(&b);
+	(void)rmq_consume(b.ch, "q", 0, none, &rig_consumer_cbs, &b.co_end,
+	    rig_reply);
+	rmq_qos(b.ch, 5, rig_reply, &b.ask);
+	rig_flush(&b.rig);
+	buf_reset(&b.rig.log);
+	wire_method(&b.rig.in, 1, BASIC_QOS_OK, amqp_basic_qos_ok_t, 0);
+	deliver(&b, "c1", 1);
+	wire_method(&b.rig.in, 1, BASIC_CONSUME_OK, amqp_basic_consume_ok_t,
+	    .consumer_tag = amqp_cstring_bytes("c1"));
+	rig_feed(&b.rig);
+	rig_expect(&b.rig, "ask: ok\nco: delivery 1 x k 2+2 hi\nco: ok\n");
+	rig_clear(&b.rig);
+}
+
+static void
+consumers_are_answered_by_their_tag(void **state)
+{
+	struct rmq_consumer *first;
+	struct bench b;
+
+	(void)state;
+	bench_open(&b);
+	first = rmq_consume(b.ch, "q", 0, none, &rig_consumer_cbs, &b.co_end,
+	    rig_reply);
+	(void)rmq_consume(b.ch, "r", 0, none, &rig_consumer_cbs, &b.ask,
+	    rig_reply);
+	rmq_cancel(first, rig_reply);
+	rig_flush(&b.rig);
+	buf_reset(&b.rig.log);
+	wire_method(&b.rig.in, 1, BASIC_CONSUME_OK, amqp_basic_consume_ok_t,
+	    .consumer_tag = amqp_cstring_bytes("c2"));
+	wire_method(&b.rig.in, 1, BASIC_CONSUME_OK, amqp_basic_consume_ok_t,
+	    .consumer_tag = amqp_cstring_bytes("c1"));
+	wire_method(&b.rig.in, 1, BASIC_CANCEL_OK, amqp_basic_cancel_ok_t,
+	    .consumer_tag = amqp_cstring_bytes("c1"));
+	rig_feed(&b.rig);
+	rig_expect(&b.rig, "ask: ok\nco: ok\nco: ok\n");
+	/* And no tag twice. */
+	wire_method(&b.rig.in, 1, BASIC_CONSUME_OK, amqp_basic_consume_ok_t,
+	    .consumer_tag = amqp_cstring_bytes("c2"));
+	rig_feed(&b.rig);
+	assert_false(rmq_conn_is_open(b.rig.conn));
 	rig_clear(&b.rig);
 }
 
@@ -731,6 +784,8 @@ main(void)
 		cmocka_unit_test(no_ack_deliveries_need_none),
 		cmocka_unit_test(cancel_lets_what_is_on_its_way_through),
 		cmocka_unit_test(the_broker_can_cancel),
+		cmocka_unit_test(consume_ok_may_come_late),
+		cmocka_unit_test(consumers_are_answered_by_their_tag),
 		cmocka_unit_test(both_cancel_at_once),
 		cmocka_unit_test(bodies_are_split_by_frame_max),
 		cmocka_unit_test(knows_what_fits_a_frame),
