@@ -43,7 +43,7 @@ SCENES = (
     (66, "close"),
 )
 ORDERS_PER_S = 8
-AMEX_SHARE = 0.10
+AMEX_SHARE = 0.07
 POISON_SHARE = 0.03
 SETTLE_S = 75
 
@@ -136,7 +136,7 @@ class Payment:
             def do_POST(self):
                 size = int(self.headers["Content-Length"])
                 order = json.loads(self.rfile.read(size))
-                time.sleep(0.03)  # charging a card takes a moment
+                time.sleep(0.25)  # charging a card takes a moment
                 if payment.server is None:
                     self.close_connection = True
                     return  # it went down meanwhile: no answer
@@ -269,15 +269,53 @@ class World:
         self.retries = []
         self.dead = collections.Counter()
         self.lock = threading.Lock()
-        self.jobs_done = 0
 
     # What the daemons say, in the words of the story.
 
     def heard(self, daemon, event):
-        kind = event.get("event", "")
-        teller = getattr(self, "heard_" + kind.replace("-", "_"), None)
+        teller = getattr(self, "heard_" + event.get("event", ""), None)
         if teller is not None:
             teller(daemon, event)
+
+    def heard_attempt(self, _, event):
+        if event["next"] in ("hold", "ladder"):
+            with self.lock:
+                self.retries.append((event["class"], event["delay_ms"]))
+
+    def heard_dead_letter(self, _, event):
+        with self.lock:
+            self.dead[event["reason"], event["error"]] += 1
+
+    def heard_breaker(self, daemon, event):
+        change = event["from"], event["to"]
+        if change == ("closed", "open"):
+            self.narrator.say(
+                "consumer", f"{daemon.name}: the breaker opens "
+                f"({event['why']}): consumption stops, orders wait in the "
+                "queue, no attempt is spent")
+        elif change == ("half-open", "open"):
+            self.narrator.say(
+                "consumer", f"{daemon.name}: looked again: {event['why']}; "
+                f"next look in {event['open_ms'] / 1000:.1f} s")
+        elif change == ("half-open", "closed"):
+            self.narrator.say(
+                "consumer", f"{daemon.name}: the breaker closes "
+                f"({event['why']}): consumes again, slowly at first")
+
+    def heard_breaker_recovered(self, daemon, _):
+        self.narrator.say("consumer", f"{daemon.name}: at full speed again")
+
+    def heard_probe(self, daemon, event):
+        if daemon.name == "redrive" and event["from"] != event["to"]:
+            self.narrator.say("redrive", f"the probe says: {event['to']}")
+
+    def heard_job_ended(self, _, event):
+        if event["seen"] == 0:
+            text = "no dead letters yet"
+        else:
+            text = (f"{event['redriven']} dead letters go back to the orders "
+                    f"queue; what was rejected stays dead")
+        self.narrator.say("redrive", text)
 
     def tell_each_second(self):
         with self.lock:
@@ -292,9 +330,9 @@ class World:
             self.narrator.say(
                 "consumer", f"{len(retries)} failed ({kinds}): "
                 f"again in {span} s")
-        for reason, count in sorted(dead.items()):
+        for (reason, error), count in sorted(dead.items()):
             self.narrator.say(
-                "consumer", f"{count} to the dead-letter queue: {reason}")
+                "consumer", f"{count} dead-lettered, {reason} ({error})")
 
     # The world.
 
@@ -314,7 +352,8 @@ class World:
                 "http": {"url": service + "/charge", "timeout": "2s"},
                 "probe": {"http": {"url": service + "/health"},
                           "every": "1s"},
-                "breaker": {"failures": 8, "open": "2s", "open_max": "8s"},
+                "breaker": {"failures": 10, "ratio": 0.8, "open": "2s",
+                            "open_max": "6s"},
             }},
             "pipelines": {"orders": {
                 "queue": {"name": "orders", "declare": {"type": "quorum"}},
