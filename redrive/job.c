@@ -202,6 +202,8 @@ on_lost(void *arg, const struct rmq_close *why)
 	    LOG_INT("code", why->code), LOG_STR("text", why->text));
 	if (why->code == NOT_FOUND || why->code == ACCESS_REFUSED)
 		set_end(job, JOB_PARTIAL, why->text);
+	if (job->report.end != JOB_UNDER_WAY)
+		job->report.code = why->code;
 	job->pass.release = true;
 	job->pass.broken = true;
 	loop_defer(job->loop, &job->task);
@@ -265,7 +267,7 @@ start_pass(struct job *job)
 		on_closed };
 	const struct scan_options options = {
 		.queue = job->options.names->dead,
-		.prefetch = SCAN_PREFETCH,
+		.prefetch = job->options.env->scan_prefetch,
 		.at_least = job->given_back,
 	};
 

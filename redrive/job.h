@@ -54,6 +54,7 @@ struct job_report {
 	char id[JOB_ID_SPACE];
 	enum job_end end;
 	char why[JOB_WHY_SPACE]; /* of an end that is not complete; or "" */
+	unsigned code; /* the broker's reply code, if it ended the job */
 	unsigned passes;
 	uint64_t redriven; /* copy confirmed */
 	uint64_t parked;   /* copy confirmed */

@@ -21,10 +21,11 @@ struct job_env {
 	const struct conf_texts *trusted; /* users, as envelope_read wants */
 	const struct topology_names *names;
 	struct stash *stash;
-	const char *user;    /* of the connection that publishes */
-	uint32_t frame_max;  /* as negotiated there; 0: not yet */
-	int64_t hold_max_ms; /* a window is held no longer */
-	int64_t settle_ms;   /* a stop waits no longer for confirms */
+	const char *user;	/* of the connection that publishes */
+	uint32_t frame_max;	/* as negotiated there; 0: not yet */
+	uint16_t scan_prefetch; /* of each channel of a scan */
+	int64_t hold_max_ms;	/* a window is held no longer */
+	int64_t settle_ms;	/* a stop waits no longer for confirms */
 };
 
 #endif

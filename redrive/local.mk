@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-REDRIVE_LIBS = redrive/libredrive.a
+REDRIVE_LIBS = redrive/libredrive.a $(DOWNSTREAM_LIBS) $(DLX_LIBS) \
+	$(CONFIG_LIBS) $(AMQP_LIBS) $(LIB_LIBS)
 noinst_LIBRARIES += redrive/libredrive.a
 redrive_libredrive_a_SOURCES = \
+	redrive/args.c \
+	redrive/args.h \
 	redrive/census.c \
 	redrive/census.h \
+	redrive/daemon.c \
+	redrive/daemon.h \
 	redrive/depth.c \
 	redrive/depth.h \
 	redrive/filter.c \
@@ -20,6 +25,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/mover.h \
 	redrive/once.c \
 	redrive/once.h \
+	redrive/print.c \
+	redrive/print.h \
 	redrive/rate.c \
 	redrive/rate.h \
 	redrive/redrive.c \
@@ -32,3 +39,7 @@ redrive_libredrive_a_SOURCES = \
 	redrive/tally.h \
 	redrive/trigger.c \
 	redrive/trigger.h
+
+bin_PROGRAMS += dlo-redrive
+dlo_redrive_SOURCES = redrive/main.c
+dlo_redrive_LDADD = $(REDRIVE_LIBS)

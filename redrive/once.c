@@ -11,6 +11,9 @@
 #include "lib/xalloc.h"
 #include "redrive/lane.h"
 
+/* The broker's reply code for what the user may not do. */
+#define ACCESS_REFUSED 403
+
 enum item_state {
 	ITEM_WAITING, /* for the connections, or for health */
 	ITEM_RUNNING,
@@ -40,6 +43,7 @@ struct once {
 	/* For the exit code */
 	uint64_t moved;
 	bool unhealthy;	 /* a downstream was not healthy */
+	bool denied;	 /* we may not read a dead-letter queue */
 	bool incomplete; /* a job ended otherwise than complete, or none ran */
 };
 
@@ -191,7 +195,9 @@ once_ended(struct once *once, struct lane *lane, const struct job_report *r)
 	struct item *item = find(once, lane);
 
 	once->moved += r->redriven + r->parked + r->unknown;
-	if (r->end != JOB_COMPLETE && !item->stopped)
+	if (r->code == ACCESS_REFUSED)
+		once->denied = true;
+	else if (r->end != JOB_COMPLETE && !item->stopped)
 		once->incomplete = true;
 	item_done(item, NULL, r);
 }
@@ -220,6 +226,8 @@ once_is_done(const struct once *once)
 int
 once_exit_code(const struct once *once)
 {
+	if (once->denied)
+		return CLI_DENIED;
 	if (once->incomplete)
 		return CLI_DRIFT;
 	if (once->unhealthy)

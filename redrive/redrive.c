@@ -16,11 +16,12 @@
 #include "lib/xalloc.h"
 #include "redrive/job_env.h"
 #include "redrive/lane.h"
+#include "redrive/scan.h"
 #include "redrive/stash.h"
 #include "redrive/tally.h"
 
 /* Bytes of messages in our hands, of all jobs together. */
-#define STASH_MAX (256u << 20)
+#define HELD_MAX (256u << 20)
 /* Copies without a confirm, of all jobs together. */
 #define PUBLISH_WINDOW 2048
 /* Silence of the broker while confirms are awaited. */
@@ -170,32 +171,49 @@ on_result(void *arg, const struct once_result *result)
 	r->cbs->result(r->arg, result);
 }
 
+/* Something that only an operator can mend, found while starting. */
+static void
+give_up(struct redrive *r, int exit_code, const char *what, const char *text,
+    const char *hint)
+{
+	log_error("start_failed", LOG_STR("what", what), LOG_STR("text", text),
+	    LOG_STR("hint", hint), LOG_INT("exit", exit_code));
+	close_all(r, exit_code);
+}
+
+/* --once does not wait for a broker of which no node answers. */
+static void
+out_of_nodes(struct redrive *r, const char *text)
+{
+	if (r->state == REDRIVE_STARTING) {
+		give_up(r, CLI_UNREACHABLE, "broker", text,
+		    "every node was tried: check broker.nodes");
+		return;
+	}
+	for (size_t i = 0; i < r->lane_count; i++)
+		lane_stop(r->lanes[i], JOB_PARTIAL,
+		    "the broker cannot be reached");
+}
+
 /* An attempt failed, or a connection ended; the link tries again by itself. */
 static void
 handle_down(struct redrive *r, const char *what, const struct rmq_link *link,
     const struct rmq_close *why)
 {
-	bool denied =
-	    why->fault == RMQ_FAULT_AUTH || why->fault == RMQ_FAULT_VHOST;
-
 	if (r->state >= REDRIVE_CLOSING)
 		return;
-	log_warn("disconnected", LOG_STR("connection", what),
+	log_warn("broker_lost", LOG_STR("connection", what),
 	    LOG_STR("node", link != NULL ? rmq_link_node(link) : NULL),
 	    LOG_STR("fault", rmq_fault_name(why->fault)),
-	    LOG_INT("code", why->code), LOG_STR("text", why->text));
-	if (r->state == REDRIVE_STARTING && denied) {
-		close_all(r, CLI_DENIED);
-	} else if (r->once != NULL && link != NULL &&
-	    rmq_link_tried_all(link)) {
-		log_error("broker_unreachable",
-		    LOG_UINT("nodes", r->broker->node_count));
-		if (r->state == REDRIVE_STARTING)
-			close_all(r, CLI_UNREACHABLE);
-		for (size_t i = 0; i < r->lane_count; i++)
-			lane_stop(r->lanes[i], JOB_PARTIAL,
-			    "the broker cannot be reached");
-	}
+	    LOG_UINT("code", why->code), LOG_STR("text", why->text));
+	if (r->state == REDRIVE_STARTING && why->fault == RMQ_FAULT_AUTH)
+		give_up(r, CLI_DENIED, what, why->text,
+		    "check user and password");
+	else if (r->state == REDRIVE_STARTING && why->fault == RMQ_FAULT_VHOST)
+		give_up(r, CLI_DENIED, what, why->text,
+		    "check that the vhost exists and the user may use it");
+	else if (r->once != NULL && link != NULL && rmq_link_tried_all(link))
+		out_of_nodes(r, why->text);
 }
 
 static void
@@ -203,9 +221,8 @@ on_scan_up(void *arg, struct rmq_conn *conn)
 {
 	struct redrive *r = arg;
 
-	log_info("connected", LOG_STR("connection", "scan"),
-	    LOG_STR("node", rmq_link_node(r->scan)),
-	    LOG_STR("broker", rmq_conn_server_version(conn)));
+	log_info("broker_connected", LOG_STR("connection", "scan"),
+	    LOG_STR("node", rmq_link_node(r->scan)));
 	rmq_link_read_enable(r->scan, !r->stash.over);
 	if (r->state == REDRIVE_STARTING) {
 		check_started(r);
@@ -225,12 +242,13 @@ on_scan_down(void *arg, const struct rmq_close *why)
 	handle_down(r, "scan", r->scan, why);
 }
 
+/* It publishes nothing, so that an alarm does not stop its acks. */
 static void
 on_scan_blocked(void *arg, bool blocked, const char *reason)
 {
 	(void)arg;
-	log_info("blocked", LOG_STR("connection", "scan"),
-	    LOG_BOOL("blocked", blocked), LOG_STR("reason", reason));
+	(void)blocked;
+	(void)reason;
 }
 
 static void
@@ -256,9 +274,8 @@ on_publish_up(void *arg, struct rmq_conn *conn)
 {
 	struct redrive *r = arg;
 
-	log_info("connected", LOG_STR("connection", "publish"),
-	    LOG_STR("node", rmq_link_node(r->publish)),
-	    LOG_STR("broker", rmq_conn_server_version(conn)));
+	log_info("broker_connected", LOG_STR("connection", "publish"),
+	    LOG_STR("node", rmq_link_node(r->publish)));
 	r->job_env.frame_max = rmq_conn_frame_max(conn);
 	rmq_publisher_attach(r->publisher, conn);
 	check_started(r);
@@ -278,8 +295,9 @@ on_publish_blocked(void *arg, bool blocked, const char *reason)
 {
 	struct redrive *r = arg;
 
-	log_warn("blocked", LOG_STR("connection", "publish"),
-	    LOG_BOOL("blocked", blocked), LOG_STR("reason", reason));
+	/* The link has said it; jobs wait for their confirms. */
+	(void)blocked;
+	(void)reason;
 	rmq_publisher_wake(r->publisher);
 }
 
@@ -292,15 +310,23 @@ on_publish_stopped(void *arg)
 	check_stopped(r);
 }
 
-/* The user may not make what is missing, or it is otherwise wrong. */
-static int
-topology_exit_code(const struct topology_result *result)
+/* The topology is not what it should be, at start. */
+static void
+not_usable(struct redrive *r, const struct topology_result *result)
 {
+	static const char text[] =
+	    "objects are missing or different, see above";
+
 	for (size_t i = 0; i < result->problem_count; i++) {
-		if (result->problems[i].fault == TOPOLOGY_DENIED)
-			return CLI_DENIED;
+		if (result->problems[i].fault != TOPOLOGY_DENIED)
+			continue;
+		give_up(r, CLI_DENIED, "topology", text,
+		    "grant the user configure permission, or declare them as "
+		    "another one (topology.broker)");
+		return;
 	}
-	return CLI_FAILED;
+	give_up(r, CLI_FAILED, "topology", text,
+	    "declare them, or mend the configuration");
 }
 
 static void
@@ -311,7 +337,7 @@ on_provisioned(void *arg, const struct topology_result *result)
 	topology_run_log(result);
 	r->provisioned = result->usable;
 	if (!result->usable && r->state == REDRIVE_STARTING)
-		close_all(r, topology_exit_code(result));
+		not_usable(r, result);
 	else
 		check_started(r);
 }
@@ -448,8 +474,11 @@ redrive_new(const struct redrive_env *env, const struct conf *conf,
 	r->arg = arg;
 	topology_names_init(&r->names, conf);
 	tally_init(&r->tally, env->metrics);
-	r->stash =
-	    (struct stash){ .limit = STASH_MAX, .changed = on_stash, .arg = r };
+	r->stash = (struct stash){ .limit = env->held_max_bytes > 0
+		    ? env->held_max_bytes
+		    : HELD_MAX,
+		.changed = on_stash,
+		.arg = r };
 	make_links(r);
 	r->job_env = (struct job_env){
 		.loop = env->loop,
@@ -458,6 +487,8 @@ redrive_new(const struct redrive_env *env, const struct conf *conf,
 		.names = &r->names,
 		.stash = &r->stash,
 		.user = r->broker->user,
+		.scan_prefetch =
+		    env->scan_prefetch > 0 ? env->scan_prefetch : SCAN_PREFETCH,
 		.hold_max_ms = conf->consumer.hold_max_ms,
 		.settle_ms = conf->consumer.drain_timeout_ms,
 	};

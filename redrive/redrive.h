@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/conf.h"
 #include "lib/buf.h"
@@ -37,6 +38,9 @@ struct redrive_env {
 	struct stream_net *net;
 	struct metrics *metrics;
 	const char *instance; /* "host:pid", for the connections' names */
+	/* For tests; 0: 256 MiB, and SCAN_PREFETCH. */
+	size_t held_max_bytes;
+	uint16_t scan_prefetch;
 	/* NULL: what the configuration asks for; called only for a probe. */
 	struct probe_driver *(
 	    *driver_new)(void *arg, const struct conf_downstream *);

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-redrive_test_libs = $(REDRIVE_LIBS) $(DLX_LIBS) $(AMQP_LIBS) $(CONFIG_LIBS) \
-	$(LIB_LIBS) $(CMOCKA_LIBS)
+redrive_test_libs = $(REDRIVE_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/redrive/test_rate tests/redrive/test_trigger \
 	tests/redrive/test_filter
@@ -11,3 +10,8 @@ tests_redrive_test_trigger_SOURCES = tests/redrive/test_trigger.c tests/unit.h
 tests_redrive_test_trigger_LDADD = $(redrive_test_libs)
 tests_redrive_test_filter_SOURCES = tests/redrive/test_filter.c tests/unit.h
 tests_redrive_test_filter_LDADD = $(redrive_test_libs)
+
+check_PROGRAMS += tests/redrive/test_redrive
+tests_redrive_test_redrive_SOURCES = tests/redrive/test_redrive.c \
+	tests/redrive/world.c tests/redrive/world.h tests/unit.h
+tests_redrive_test_redrive_LDADD = tests/sim/libsim.a $(redrive_test_libs)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "redrive/print.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/text.h"
+
+/* Letters that the last pass saw and left, by why it left them. */
+static void
+print_left(struct buf *out, const struct job_report *r)
+{
+	static const char *const words[JUDGE_COUNT] = {
+		[JUDGE_MALFORMED] = "malformed",
+		[JUDGE_AGAIN] = "dead again",
+		[JUDGE_LATER] = "dead since the start",
+		[JUDGE_UNWANTED] = "not asked for",
+	};
+	const char *gap = " (";
+	uint64_t left = r->refused;
+
+	for (int i = 0; i < JUDGE_COUNT; i++)
+		left += words[i] != NULL ? r->verdicts[i] : 0;
+	if (left == 0)
+		return;
+	buf_printf(out, ", %" PRIu64 " left", left);
+	for (int i = 0; i < JUDGE_COUNT; i++) {
+		if (words[i] == NULL || r->verdicts[i] == 0)
+			continue;
+		buf_printf(out, "%s%" PRIu64 " %s", gap, r->verdicts[i],
+		    words[i]);
+		gap = ", ";
+	}
+	if (r->refused > 0)
+		buf_printf(out, "%s%" PRIu64 " refused by the broker", gap,
+		    r->refused);
+	buf_add_str(out, ")");
+}
+
+static void
+print_groups(struct buf *out, const struct census *census)
+{
+	for (size_t i = 0; i < census->group_count; i++) {
+		const struct census_group *group = &census->groups[i];
+		const char *reason = envelope_reason_name(group->reason);
+
+		buf_printf(out, "  %10" PRIu64 "  %-22s  ", group->count,
+		    *reason != '\0' ? reason : "(no reason)");
+		text_percent(out, group->class, strlen(group->class));
+		buf_add_str(out, "\n");
+	}
+	if (census->others > 0)
+		buf_printf(out, "  %10" PRIu64 "  of other classes\n",
+		    census->others);
+}
+
+static void
+print_dry_run(struct buf *out, const struct once_result *result)
+{
+	const struct job_report *r = result->report;
+	uint64_t redrive = r->verdicts[JUDGE_REDRIVE];
+	uint64_t park = r->verdicts[JUDGE_PARK];
+	uint64_t seconds = (redrive + park) / result->pipeline->redrive.rate;
+	char duration[TEXT_DURATION_SPACE];
+
+	buf_printf(out, "dry run: would redrive %" PRIu64, redrive);
+	if (park > 0)
+		buf_printf(out, " and park %" PRIu64, park);
+	if (redrive + park > 0)
+		buf_printf(out, " in about %s",
+		    text_duration(duration,
+			(int64_t)(seconds > 0 ? seconds : 1) * 1000));
+	print_left(out, r);
+	buf_add_str(out, "\n");
+	print_groups(out, result->census);
+}
+
+static void
+print_job(struct buf *out, const struct job_report *r)
+{
+	buf_printf(out, "%s: ", job_end_name(r->end));
+	if (*r->why != '\0') {
+		text_percent(out, r->why, strlen(r->why));
+		buf_add_str(out, ": ");
+	}
+	buf_printf(out, "%" PRIu64 " redriven", r->redriven);
+	if (r->parked > 0)
+		buf_printf(out, ", %" PRIu64 " parked", r->parked);
+	if (r->unknown > 0)
+		buf_printf(out,
+		    ", %" PRIu64 " sent without an answer (perhaps twice)",
+		    r->unknown);
+	if (r->twice > 0)
+		buf_printf(out, ", %" PRIu64 " perhaps twice", r->twice);
+	print_left(out, r);
+	buf_add_str(out, "\n");
+}
+
+void
+print_result(struct buf *out, const struct once_result *result)
+{
+	const struct job_report *r = result->report;
+
+	buf_printf(out, "%s: ", result->pipeline->name);
+	if (r == NULL)
+		buf_printf(out, "nothing moved: %s\n", result->why);
+	else if (r->end == JOB_COMPLETE && r->passes == 1 && r->seen == 0)
+		buf_printf(out, "nothing to do: %s is empty\n",
+		    result->pipeline->dead_letter.queue);
+	else if (r->end == JOB_COMPLETE && result->census != NULL)
+		print_dry_run(out, result);
+	else
+		print_job(out, r);
+}
