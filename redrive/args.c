@@ -11,17 +11,15 @@
 #include "lib/text.h"
 #include "lib/xalloc.h"
 
+/* Appends to the list, and lets `out` see it. */
 static void
-texts_add(struct conf_texts *texts, const char *text)
+texts_add(struct args_texts *texts, const char *text, struct conf_texts *out)
 {
-	const char **items = xmalloc((texts->count + 1) * sizeof(*items));
-
-	for (size_t i = 0; i < texts->count; i++)
-		items[i] = texts->items[i];
-	items[texts->count] = text;
-	free((void *)(uintptr_t)texts->items);
-	texts->items = items;
-	texts->count++;
+	texts->items =
+	    xrealloc(texts->items, (texts->count + 1) * sizeof(*texts->items));
+	texts->items[texts->count++] = text;
+	out->items = texts->items;
+	out->count = texts->count;
 }
 
 /* Any filter flag takes the place of redrive.only. */
@@ -45,7 +43,9 @@ take_once(void *arg, const char *value)
 static const char *
 take_pipeline(void *arg, const char *value)
 {
-	texts_add(&((struct args *)arg)->once.pipelines, value);
+	struct args *args = arg;
+
+	texts_add(&args->pipelines, value, &args->once.pipelines);
 	return NULL;
 }
 
@@ -68,22 +68,26 @@ take_dry_run(void *arg, const char *value)
 static const char *
 take_reason(void *arg, const char *value)
 {
+	struct args *args = arg;
+
 	if (envelope_reason_parse(value, strlen(value)) == ENVELOPE_REASON_NONE)
 		return "no such reason: rejected, attempts_exhausted, deadline,"
 		       " expired, crash,\n  malformed, too_large, "
 		       "broker_expired,"
 		       " broker_rejected, broker_maxlen or\n"
 		       "  broker_delivery_limit";
-	texts_add(&filter_of(arg)->reasons, value);
+	texts_add(&args->reasons, value, &filter_of(args)->reasons);
 	return NULL;
 }
 
 static const char *
 take_class(void *arg, const char *value)
 {
+	struct args *args = arg;
+
 	if (*value == '\0')
 		return "a class is needed, such as http.503 or http";
-	texts_add(&filter_of(arg)->classes, value);
+	texts_add(&args->classes, value, &filter_of(args)->classes);
 	return NULL;
 }
 
@@ -97,7 +101,9 @@ take_error(void *arg, const char *value)
 static const char *
 take_id(void *arg, const char *value)
 {
-	texts_add(&filter_of(arg)->ids, value);
+	struct args *args = arg;
+
+	texts_add(&args->ids, value, &filter_of(args)->ids);
 	return NULL;
 }
 
@@ -131,21 +137,23 @@ take_routing_key(void *arg, const char *value)
 static const char *
 take_header(void *arg, const char *value)
 {
-	struct conf_filter *filter = filter_of(arg);
+	struct args *args = arg;
+	struct conf_filter *filter = filter_of(args);
 	const char *equals = strchr(value, '=');
-	struct conf_match *headers;
+	size_t n = args->header_count;
 
 	if (equals == NULL || equals == value)
 		return "NAME=VALUE is needed";
-	headers = xmalloc((filter->header_count + 1) * sizeof(*headers));
-	for (size_t i = 0; i < filter->header_count; i++)
-		headers[i] = filter->headers[i];
-	headers[filter->header_count].header =
-	    xstrndup(value, (size_t)(equals - value));
-	headers[filter->header_count].value = equals + 1;
-	free((void *)(uintptr_t)filter->headers);
-	filter->headers = headers;
-	filter->header_count++;
+	args->headers =
+	    xrealloc(args->headers, (n + 1) * sizeof(*args->headers));
+	args->header_names =
+	    xrealloc(args->header_names, (n + 1) * sizeof(char *));
+	args->header_names[n] = xstrndup(value, (size_t)(equals - value));
+	args->headers[n].header = args->header_names[n];
+	args->headers[n].value = equals + 1;
+	args->header_count++;
+	filter->headers = args->headers;
+	filter->header_count = args->header_count;
 	return NULL;
 }
 
@@ -197,7 +205,7 @@ static const struct cli_program program = {
 	    "holds.",
 	.usage = "[-tv] [-c FILE] [--listen ADDR|none]\n"
 		 "[-v] [-c FILE] --once [--pipeline P]... [--when-healthy] "
-		 "[--dry-run]\n            [FILTER]...",
+		 "[--dry-run] [FILTER]...",
 	.options = options,
 	.option_count = array_len(options),
 };
@@ -252,14 +260,13 @@ args_apply(const struct args *args, const struct conf *conf,
 void
 args_clear(struct args *args)
 {
-	struct conf_filter *filter = &args->once.filter;
-
-	for (size_t i = 0; i < filter->header_count; i++)
-		free((void *)(uintptr_t)filter->headers[i].header);
-	free((void *)(uintptr_t)filter->headers);
-	free((void *)(uintptr_t)filter->reasons.items);
-	free((void *)(uintptr_t)filter->classes.items);
-	free((void *)(uintptr_t)filter->ids.items);
-	free((void *)(uintptr_t)args->once.pipelines.items);
+	for (size_t i = 0; i < args->header_count; i++)
+		free(args->header_names[i]);
+	free(args->header_names);
+	free(args->headers);
+	free(args->pipelines.items);
+	free(args->reasons.items);
+	free(args->classes.items);
+	free(args->ids.items);
 	memset(args, 0, sizeof(*args));
 }

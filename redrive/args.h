@@ -12,11 +12,21 @@
 
 struct conf;
 
-/* What was asked for; the texts are argv's. */
+/* A list under construction; the texts are argv's. */
+struct args_texts {
+	const char **items;
+	size_t count;
+};
+
+/* What was asked for. */
 struct args {
 	struct cli cli;
 	bool is_once;
-	struct once_options once; /* its arrays are ours */
+	struct once_options once; /* its arrays are these: */
+	struct args_texts pipelines, reasons, classes, ids;
+	struct conf_match *headers;
+	char **header_names;
+	size_t header_count;
 };
 
 /*

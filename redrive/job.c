@@ -230,8 +230,7 @@ on_moved(void *arg, struct scan_ref ref, bool parked)
 		metrics_inc(job->options.tally->redriven);
 	}
 	job->pass.moved++;
-	if (!scan_ack(job->scan, ref))
-		job->report.twice++;
+	scan_ack(job->scan, ref);
 }
 
 static void
@@ -268,6 +267,7 @@ start_pass(struct job *job)
 	const struct scan_options options = {
 		.queue = job->options.names->dead,
 		.prefetch = job->options.env->scan_prefetch,
+		.channel_bytes = job->options.env->stash->limit / 4,
 		.at_least = job->given_back,
 	};
 
@@ -351,6 +351,7 @@ pass_done(struct job *job)
 	int64_t wait_ms = 0;
 
 	job->report.seen = scan_seen(job->scan);
+	job->report.twice += scan_orphans(job->scan);
 	job->given_back = scan_held(job->scan);
 	scan_free(job->scan);
 	job->scan = NULL;

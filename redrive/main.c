@@ -41,10 +41,11 @@ load_and_run(const struct args *args)
 	conf = conf_load(path, CONF_ROLE_REDRIVE, &errors);
 	if (conf == NULL) {
 		conf_errors_print(&errors, stderr);
-		conf_errors_clear(&errors);
-		return CLI_CONFIG;
+		code = CLI_CONFIG;
+	} else {
+		code = run(args, conf);
 	}
-	code = run(args, conf);
+	conf_errors_clear(&errors);
 	conf_free(conf);
 	return code;
 }

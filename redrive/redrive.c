@@ -126,6 +126,18 @@ link_lanes(struct redrive *r, struct rmq_conn *conn)
 		lane_link(r->lanes[i], conn);
 }
 
+/* After a job's end, or when there is nothing to wait for. */
+static void
+check_ended(struct redrive *r)
+{
+	if (r->state == REDRIVE_DRAINING && !is_busy(r))
+		close_all(r,
+		    r->once != NULL ? once_exit_code(r->once) : CLI_OK);
+	else if (r->state == REDRIVE_RUNNING && r->once != NULL &&
+	    once_is_done(r->once))
+		close_all(r, once_exit_code(r->once));
+}
+
 /* Goes from starting to running once everything is there. */
 static void
 check_started(struct redrive *r)
@@ -139,18 +151,7 @@ check_started(struct redrive *r)
 	link_lanes(r, rmq_link_conn(r->scan));
 	if (r->once != NULL)
 		once_start(r->once);
-}
-
-/* After a job's end, or when there is nothing to wait for. */
-static void
-check_ended(struct redrive *r)
-{
-	if (r->state == REDRIVE_DRAINING && !is_busy(r))
-		close_all(r,
-		    r->once != NULL ? once_exit_code(r->once) : CLI_OK);
-	else if (r->state == REDRIVE_RUNNING && r->once != NULL &&
-	    once_is_done(r->once))
-		close_all(r, once_exit_code(r->once));
+	check_ended(r);
 }
 
 static void

@@ -14,6 +14,8 @@
  */
 #define QUIET_LOOK_MS 250
 #define QUIET_LOOKS   4
+/* Of the first channel, when nobody knows yet how large messages are. */
+#define FIRST_PREFETCH 256
 /* The broker's reply code for what the user may not do. */
 #define ACCESS_REFUSED 403
 
@@ -30,8 +32,12 @@ struct scan_channel {
 	struct scan *scan;
 	struct rmq_channel *channel;   /* NULL: gone */
 	struct rmq_consumer *consumer; /* NULL: none (yet, or any more) */
-	uint64_t received;
+	uint16_t want;		       /* its prefetch */
+	uint16_t received;
 	bool cancelling;
+	/* Tags to ack when the consumer is gone. */
+	uint64_t *acks;
+	size_t ack_count;
 };
 
 struct scan {
@@ -49,7 +55,8 @@ struct scan {
 	struct loop_timer *look;
 	struct loop_task task; /* see later() */
 	uint64_t target;       /* the pass ends when so many have come */
-	uint64_t seen, acked;
+	uint64_t seen, acked, orphans;
+	uint64_t bytes; /* of all that was seen */
 	uint64_t seen_at_look;
 	unsigned quiet;
 	bool counted; /* target is what the broker said */
@@ -93,8 +100,7 @@ scan_enter(struct scan *scan, enum scan_state to)
 	if ((legal[scan->state] & 1u << to) == 0)
 		abort();
 	scan->state = to;
-	if (to != SCAN_READING)
-		loop_timer_stop(scan->loop, scan->look);
+	loop_timer_stop(scan->loop, scan->look);
 }
 
 static void
@@ -143,6 +149,14 @@ close_next(struct scan *scan)
 
 static void open_next(struct scan *);
 
+static void
+write_acks(struct scan_channel *link)
+{
+	for (size_t i = 0; i < link->ack_count; i++)
+		rmq_ack(link->channel, link->acks[i]);
+	link->ack_count = 0;
+}
+
 /* Nothing more comes on the link that was being filled. */
 static void
 link_done(struct scan_channel *link)
@@ -150,10 +164,12 @@ link_done(struct scan_channel *link)
 	struct scan *scan = link->scan;
 
 	link->consumer = NULL;
+	write_acks(link);
 	scan->active = NULL;
 	if (scan->state == SCAN_CLOSING)
 		close_next(scan);
-	else if (scan->state == SCAN_READING && scan->enough)
+	else if (scan->state == SCAN_READING &&
+	    (scan->enough || (scan->counted && scan->seen >= scan->target)))
 		ends(scan);
 	else
 		open_next(scan);
@@ -169,7 +185,7 @@ link_cancelled(void *arg, const struct rmq_reply *reply)
 		link_done(link);
 }
 
-/* Ends the consumer of the link being filled; what is on its way counts. */
+/* Ends the consumer of the link being filled. */
 static void
 cancel_active(struct scan *scan)
 {
@@ -189,10 +205,8 @@ link_delivery(void *arg, const struct rmq_delivery *delivery)
 	struct scan_ref ref = { link, delivery->tag };
 
 	scan->seen++;
-	link->received++;
-	if (scan->counted && scan->seen >= scan->target)
-		scan->enough = true;
-	if (scan->enough || link->received >= scan->options.prefetch)
+	scan->bytes += rmq_message_bytes(delivery->message);
+	if (++link->received >= link->want)
 		cancel_active(scan);
 	if (scan->state == SCAN_READING)
 		scan->cbs->letter(scan->arg, ref, delivery->message,
@@ -220,6 +234,14 @@ link_revoked(void *arg)
 }
 
 static void
+start_looking(struct scan *scan)
+{
+	scan->quiet = 0;
+	scan->seen_at_look = scan->seen;
+	loop_timer_start(scan->loop, scan->look, QUIET_LOOK_MS);
+}
+
+static void
 link_opened(void *arg)
 {
 	static const struct rmq_consumer_cbs cbs = { link_delivery,
@@ -230,12 +252,10 @@ link_opened(void *arg)
 	/* Too late: this link is closed in its turn. */
 	if (scan->state != SCAN_READING)
 		return;
-	rmq_qos(link->channel, scan->options.prefetch, NULL, NULL);
+	rmq_qos(link->channel, link->want, NULL, NULL);
 	link->consumer = rmq_consume(link->channel, scan->options.queue, 0,
 	    rmq_slice_of(NULL), &cbs, link, NULL);
-	scan->quiet = 0;
-	scan->seen_at_look = scan->seen;
-	loop_timer_start(scan->loop, scan->look, QUIET_LOOK_MS);
+	start_looking(scan);
 }
 
 static void
@@ -248,12 +268,33 @@ link_closed(void *arg, const struct rmq_close *why)
 
 	link->channel = NULL;
 	link->consumer = NULL;
+	scan->orphans += link->ack_count;
+	link->ack_count = 0;
 	if (scan->active == link)
 		scan->active = NULL;
 	if (scan->state != SCAN_CLOSING)
 		breaks(scan, why);
 	else if (awaited)
 		close_next(scan);
+}
+
+/*
+ * How many the next channel takes: no more than there are, and few if they
+ * are large, since what is moved of them is not acked before all have come.
+ */
+static uint16_t
+next_prefetch(const struct scan *scan)
+{
+	uint64_t want = scan->options.prefetch, fit = FIRST_PREFETCH;
+
+	if (scan->seen > 0)
+		fit = scan->options.channel_bytes /
+		    (scan->bytes / scan->seen + 1);
+	if (want > fit)
+		want = fit > 0 ? fit : 1;
+	if (scan->counted && want > scan->target - scan->seen)
+		want = scan->target - scan->seen;
+	return (uint16_t)want;
 }
 
 static void
@@ -268,6 +309,7 @@ open_next(struct scan *scan)
 		return;
 	link = xcalloc(1, sizeof(*link));
 	link->scan = scan;
+	link->want = next_prefetch(scan);
 	link->channel = rmq_channel_open(scan->conn, &cbs, link);
 	if (link->channel == NULL) {
 		/* The connection has none left; or is gone, and says so. */
@@ -371,20 +413,24 @@ count(struct scan *scan)
 		look_again(scan, -1);
 }
 
+/* From time to time while a consumer is there: does it still get any? */
 static void
 look(void *arg)
 {
 	struct scan *scan = arg;
 
-	if (scan->active == NULL || scan->state != SCAN_READING)
+	if (scan->active == NULL)
 		return;
 	scan->quiet = scan->seen == scan->seen_at_look ? scan->quiet + 1 : 0;
 	scan->seen_at_look = scan->seen;
 	loop_timer_start(scan->loop, scan->look, QUIET_LOOK_MS);
-	if (scan->quiet >= QUIET_LOOKS && !scan->enough) {
-		scan->quiet = 0;
+	if (scan->quiet < QUIET_LOOKS || scan->enough)
+		return;
+	scan->quiet = 0;
+	if (scan->state == SCAN_READING)
 		count(scan);
-	}
+	else
+		cancel_active(scan);
 }
 
 /* What is done from the loop, so that no callback runs inside a call. */
@@ -428,14 +474,23 @@ scan_pull(struct scan *scan, bool on)
 	open_next(scan);
 }
 
-bool
+void
 scan_ack(struct scan *scan, struct scan_ref ref)
 {
-	if (ref.channel->channel == NULL)
-		return false;
-	rmq_ack(ref.channel->channel, ref.tag);
+	struct scan_channel *link = ref.channel;
+
+	if (link->channel == NULL) {
+		scan->orphans++;
+		return;
+	}
 	scan->acked++;
-	return true;
+	if (link != scan->active) {
+		rmq_ack(link->channel, ref.tag);
+		return;
+	}
+	if (link->acks == NULL)
+		link->acks = xcalloc(link->want, sizeof(*link->acks));
+	link->acks[link->ack_count++] = ref.tag;
 }
 
 void
@@ -446,11 +501,11 @@ scan_close(struct scan *scan)
 	drop_counter(scan);
 	scan_enter(scan, SCAN_CLOSING);
 	/*
-	 * The consumer first: what the chain's head gives back would else be
+	 * With a consumer at work, what the chain's head gives back would be
 	 * delivered again, behind what is held.
 	 */
 	if (scan->active != NULL && scan->active->consumer != NULL)
-		cancel_active(scan);
+		start_looking(scan);
 	else
 		close_next(scan);
 }
@@ -475,6 +530,7 @@ scan_free(struct scan *scan)
 	for (size_t i = 0; i < scan->chain_len; i++) {
 		if (scan->chain[i]->channel != NULL)
 			rmq_channel_abandon(scan->chain[i]->channel);
+		free(scan->chain[i]->acks);
 		free(scan->chain[i]);
 	}
 	free(scan->chain);
@@ -491,6 +547,12 @@ uint64_t
 scan_held(const struct scan *scan)
 {
 	return scan->seen - scan->acked;
+}
+
+uint64_t
+scan_orphans(const struct scan *scan)
+{
+	return scan->orphans;
 }
 
 uint64_t

@@ -2,16 +2,20 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * One pass over a dead-letter queue, without changing its order. Messages are
- * held in a chain of channels, each with a consumer that is cancelled when
- * `prefetch` have come, filled one after another; acks of single messages
- * stay cheap because each channel holds few. What is not acked is given back
- * by closing the channels in the chain's order, each close awaited: only that
- * keeps the order of a quorum queue.
+ * held in a chain of channels, filled one after another; acks of single
+ * messages stay cheap because each channel holds few. What is not acked is
+ * given back by closing the channels in the chain's order, each close
+ * awaited: only that keeps the order of a quorum queue.
  *
- * The pass is bounded: it ends when as many have come as the queue had ready
- * at the start (or as we ourselves gave back just before, which may not be
- * counted yet), or when the queue is empty and stays silent. What comes in
- * meanwhile does not prolong it.
+ * A consumer is cancelled only when its prefetch is used up and nothing was
+ * acked: what is on its way to a cancelled consumer is put back at once, out
+ * of order, and comes twice. So acks wait until their channel is full, and a
+ * scan that is told to close first lets the channel being filled fill up.
+ *
+ * The pass is bounded: it takes as many as the queue had ready at the start
+ * (or as we ourselves gave back just before, which may not be counted yet),
+ * or fewer when the queue is empty and stays silent. What comes in meanwhile
+ * is not touched.
  *
  * A channel that goes by itself breaks the pass: `lost` says so once, refs
  * into that channel are void, the rest is still held and to be given back.
@@ -51,9 +55,10 @@ struct scan_cbs {
 
 /* Copied. */
 struct scan_options {
-	const char *queue; /* must outlive the scan */
-	uint16_t prefetch; /* of each channel */
-	uint64_t at_least; /* messages that must be there; 0: not known */
+	const char *queue;    /* must outlive the scan */
+	uint16_t prefetch;    /* of each channel, at most */
+	size_t channel_bytes; /* of messages on a channel, about; at most */
+	uint64_t at_least;    /* messages that must be there; 0: not known */
 };
 
 /* Counts and starts to read, on an open connection. */
@@ -61,11 +66,8 @@ struct scan *scan_new(struct loop *, struct rmq_conn *,
     const struct scan_options *, const struct scan_cbs *, void *arg);
 /* Off: no further channel is opened; the one being filled fills up. */
 void scan_pull(struct scan *, bool on);
-/*
- * Acks one message. False when its channel is gone: then the broker has put
- * it back into the queue.
- */
-bool scan_ack(struct scan *, struct scan_ref) must_use;
+/* Acks one message, once. */
+void scan_ack(struct scan *, struct scan_ref);
 /* Gives back what is held, in order; `closed` follows, never inside. */
 void scan_close(struct scan *);
 /*
@@ -83,6 +85,8 @@ void scan_detach(struct scan *);
 /* Messages seen so far, and those of them not acked. */
 uint64_t scan_seen(const struct scan *);
 uint64_t scan_held(const struct scan *);
+/* Acks that had no channel any more: these messages come again. */
+uint64_t scan_orphans(const struct scan *);
 /* How many there are to see, at least; for showing progress. */
 uint64_t scan_total(const struct scan *);
 /* The connection has no channel left: the pass ended before the queue did. */

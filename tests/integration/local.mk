@@ -6,11 +6,14 @@ EXTRA_DIST += \
 	tests/integration/downstream.py \
 	tests/integration/harness.py \
 	tests/integration/program.py \
+	tests/integration/redrive_case.py \
 	tests/integration/run.py \
 	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_outcomes.py \
 	tests/integration/test_consumer_start.py \
 	tests/integration/test_facts.py \
 	tests/integration/test_harness.py \
+	tests/integration/test_redrive_daemon.py \
+	tests/integration/test_redrive_once.py \
 	tests/integration/test_topology.py \
 	tests/integration/wire.py

@@ -34,7 +34,7 @@ static const struct conf_match two_headers[] = { { "customer", "acme" },
 	{ \
 		a, sizeof(a) / sizeof((a)[0]) \
 	}
-#define HEADERS(h) .headers = h, .header_count = sizeof(h) / sizeof((h)[0])
+#define HEADERS(h) .headers = (h), .header_count = sizeof(h) / sizeof((h)[0])
 
 /* Against the letter that fill_letter makes. */
 static const struct {
