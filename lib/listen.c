@@ -25,14 +25,18 @@
 static uint16_t
 bound_port(int fd)
 {
-	struct sockaddr_storage addr = { 0 };
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} addr;
 	socklen_t len = sizeof(addr);
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
+	memset(&addr, 0, sizeof(addr));
+	if (getsockname(fd, &addr.any, &len) == -1)
 		return 0;
-	return ntohs(addr.ss_family == AF_INET6
-		? ((struct sockaddr_in6 *)(void *)&addr)->sin6_port
-		: ((struct sockaddr_in *)(void *)&addr)->sin_port);
+	return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port
+						    : addr.v4.sin_port);
 }
 
 /* NULL, or why not. */
@@ -159,7 +163,7 @@ listen_unix(struct listen *listener, const char *path, unsigned mode)
 		return "the path must begin with /";
 	if (strlen(path) > PATH_MAX_BYTES)
 		return "the path is longer than 107 bytes";
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	folder = lock_folder(path);
 	if (folder == -1)
 		return strerror(errno);
@@ -200,7 +204,7 @@ remove_own(const struct listen *listener)
 	if (fstat(listener->pin, &ours) == 0 &&
 	    lstat(listener->path, &there) == 0 && ours.st_dev == there.st_dev &&
 	    ours.st_ino == there.st_ino)
-		unlink(listener->path);
+		(void)unlink(listener->path); /* stale: replaced next time */
 	if (folder != -1)
 		close(folder);
 }

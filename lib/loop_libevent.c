@@ -287,7 +287,7 @@ loop_libevent_new(void)
 		abort();
 	}
 	/* A write to a closed socket or pipe is an error, not the end. */
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	return &ev->loop;
 }
 

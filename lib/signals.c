@@ -72,7 +72,7 @@ signals_new(struct loop *loop, signals_cb *cb, void *arg)
 	write_fd = signals->pipe_fds[1];
 	sigemptyset(&action.sa_mask);
 	for (i = 0; i < array_len(handled); i++)
-		sigaction(handled[i], &action, &signals->former[i]);
+		(void)sigaction(handled[i], &action, &signals->former[i]);
 	return signals;
 }
 
@@ -84,7 +84,7 @@ signals_free(struct signals *signals)
 	if (signals == NULL)
 		return;
 	for (i = 0; i < array_len(handled); i++)
-		sigaction(handled[i], &signals->former[i], NULL);
+		(void)sigaction(handled[i], &signals->former[i], NULL);
 	write_fd = -1;
 	loop_fd_free(signals->loop, signals->watch);
 	close(signals->pipe_fds[0]);

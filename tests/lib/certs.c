@@ -26,7 +26,7 @@ write_key(const char *path, EVP_PKEY *key, const char *passphrase)
 			     passphrase == NULL ? 0 : (int)strlen(passphrase),
 			     NULL, NULL),
 	    1);
-	fclose(file);
+	assert_int_equal(fclose(file), 0);
 }
 
 static void
@@ -69,7 +69,7 @@ write_cert(const char *path, EVP_PKEY *key, EVP_PKEY *ca_key, const char *san,
 		add_extension(cert, NID_subject_alt_name, san);
 	assert_true(X509_sign(cert, ca_key, EVP_sha256()) > 0);
 	assert_int_equal(PEM_write_X509(file, cert), 1);
-	fclose(file);
+	assert_int_equal(fclose(file), 0);
 	X509_free(cert);
 }
 
@@ -107,7 +107,7 @@ certs_open(struct certs *certs)
 	file = fopen(certs->garbage, "w");
 	assert_non_null(file);
 	fputs("not a certificate\n", file);
-	fclose(file);
+	assert_int_equal(fclose(file), 0);
 	EVP_PKEY_free(ca);
 	EVP_PKEY_free(other);
 	EVP_PKEY_free(key);
@@ -116,16 +116,16 @@ certs_open(struct certs *certs)
 void
 certs_close(struct certs *certs)
 {
-	unlink(certs->ca);
-	unlink(certs->other_ca);
-	unlink(certs->good);
-	unlink(certs->wrong);
-	unlink(certs->expired);
-	unlink(certs->key);
-	unlink(certs->other_key);
-	unlink(certs->locked_key);
-	unlink(certs->garbage);
-	rmdir(certs->dir);
+	assert_int_equal(unlink(certs->ca), 0);
+	assert_int_equal(unlink(certs->other_ca), 0);
+	assert_int_equal(unlink(certs->good), 0);
+	assert_int_equal(unlink(certs->wrong), 0);
+	assert_int_equal(unlink(certs->expired), 0);
+	assert_int_equal(unlink(certs->key), 0);
+	assert_int_equal(unlink(certs->other_key), 0);
+	assert_int_equal(unlink(certs->locked_key), 0);
+	assert_int_equal(unlink(certs->garbage), 0);
+	assert_int_equal(rmdir(certs->dir), 0);
 }
 
 SSL_CTX *

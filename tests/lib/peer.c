@@ -134,8 +134,9 @@ peer_reset(struct peer *peer)
 {
 	const struct linger linger = { .l_onoff = 1 };
 
-	setsockopt(bufferevent_getfd(peer->bev), SOL_SOCKET, SO_LINGER, &linger,
-	    sizeof(linger));
+	assert_int_equal(setsockopt(bufferevent_getfd(peer->bev), SOL_SOCKET,
+			     SO_LINGER, &linger, sizeof(linger)),
+	    0);
 	bufferevent_free(peer->bev);
 	peer->bev = NULL;
 }

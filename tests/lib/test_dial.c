@@ -123,8 +123,9 @@ connects_to_names_and_addresses(void **state)
 	static const char *const hosts[] = { "127.0.0.1", "localhost",
 		"two.test" };
 	struct world *world = *state;
-	struct sockaddr_in addr;
+	struct sockaddr_in addr = { 0 };
 	socklen_t len = sizeof(addr);
+	int accepted;
 	size_t i;
 
 	for (i = 0; i < array_len(hosts); i++) {
@@ -135,7 +136,9 @@ connects_to_names_and_addresses(void **state)
 		    0);
 		assert_int_equal(ntohs(addr.sin_port), world->port);
 		close(world->fd);
-		close(accept(world->listener, NULL, NULL));
+		accepted = accept(world->listener, NULL, NULL);
+		assert_true(accepted >= 0);
+		close(accepted);
 	}
 	world->fd = -1;
 }
@@ -190,7 +193,7 @@ does_not_wait_for_ever(void **state)
 			.sin_port = htons(world->port) };
 
 		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		connect(fds[i], (struct sockaddr *)&addr, sizeof(addr));
+		(void)connect(fds[i], (struct sockaddr *)&addr, sizeof(addr));
 	}
 	dial(world, "127.0.0.1", world->port, 50);
 	snprintf(expected, sizeof(expected),

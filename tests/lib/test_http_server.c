@@ -515,7 +515,7 @@ answers_on_a_unix_socket(void **state)
 	    (int)getpid());
 	open_server(world, address, NULL);
 	assert_int_equal(http_server_port(world->server), 0);
-	strcpy(addr.sun_path, address + 5);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", address + 5);
 	client->loop = world->loop;
 	client->fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(connect(client->fd, (struct sockaddr *)&addr,

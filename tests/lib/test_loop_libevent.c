@@ -294,7 +294,7 @@ a_file_is_always_ready(void **state)
 	    loop_fd_new(world->loop, fileno(file), file_ready, world);
 	loop_fd_want(world->loop, world->watch, LOOP_READ);
 	loop_run(world->loop);
-	fclose(file);
+	assert_int_equal(fclose(file), 0);
 }
 
 static void

@@ -70,7 +70,7 @@ gives_back_what_was(void **state)
 	struct world world = { .loop = loop_libevent_new() };
 
 	(void)state;
-	signal(SIGINT, former);
+	assert_true(signal(SIGINT, former) != SIG_ERR);
 	world.signals = signals_new(world.loop, take_and_free, &world);
 	raise(SIGINT);
 	assert_int_equal(former_calls, 0);
