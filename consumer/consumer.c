@@ -153,6 +153,15 @@ on_session_changed(void *arg)
 }
 
 static void
+on_unreachable(void *arg)
+{
+	struct consumer *c = arg;
+
+	if (c->state == CONSUMER_STARTING)
+		c->cbs->unreachable(c->arg);
+}
+
+static void
 on_fault(void *arg, const struct startup_fault *fault, const char *what,
     const char *text)
 {
@@ -267,6 +276,7 @@ make_session(struct consumer *c)
 		.open = on_open,
 		.lost = on_lost,
 		.changed = on_session_changed,
+		.unreachable = on_unreachable,
 		.fault = on_fault,
 		.stopped = on_stopped,
 	};

@@ -47,6 +47,8 @@ struct consumer_env {
 struct consumer_cbs {
 	/* Everything runs for the first time. */
 	void (*ready)(void *arg);
+	/* While starting: no node could be reached; it goes on trying. */
+	void (*unreachable)(void *arg);
 	/* It is over, once: enum cli_exit. Free it at leisure. */
 	void (*ended)(void *arg, int exit_code);
 };

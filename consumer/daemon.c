@@ -128,6 +128,17 @@ on_ready(void *arg)
 	struct daemon *d = arg;
 
 	log_info("ready", LOG_STR("version", PACKAGE_VERSION));
+	notify_status(d->notify, "running");
+	notify_ready(d->notify);
+}
+
+/* Up and waiting is all that can be asked: not to be taken for hung. */
+static void
+on_unreachable(void *arg)
+{
+	struct daemon *d = arg;
+
+	notify_status(d->notify, "waiting for the broker");
 	notify_ready(d->notify);
 }
 
@@ -156,6 +167,7 @@ run(struct daemon *d, const struct conf *conf)
 {
 	static const struct consumer_cbs cbs = {
 		.ready = on_ready,
+		.unreachable = on_unreachable,
 		.ended = on_ended,
 	};
 	char *instance = instance_name();

@@ -25,8 +25,8 @@ struct pipeline {
 	bool well;			/* nothing is wrong with it */
 	enum pipeline_state told_state; /* when `changed` was last called */
 	bool told_well;
-	bool careful; /* one message at a time, see pipeline.h */
-	uint64_t oks; /* of the window, when it became careful */
+	bool careful;	  /* one message at a time, see pipeline.h */
+	uint64_t answers; /* of the window, when it became careful */
 	bool draining;
 	unsigned failures;		/* to subscribe, in a row */
 	struct loop_timer *retry_timer; /* pending: not to subscribe yet */
@@ -281,7 +281,7 @@ give_back_overdue(struct pipeline *p)
 	metrics_inc(p->env.meter->faults[METER_GIVEN_BACK]);
 	if (downstream_state(p->downstream) != BREAKER_CLOSED) {
 		p->careful = true;
-		p->oks = p->window.oks;
+		p->answers = p->window.answers;
 	}
 	give_back(p, "held for hold_max");
 }
@@ -345,7 +345,7 @@ step_consuming(struct pipeline *p)
 static void
 pipeline_step(struct pipeline *p)
 {
-	if (p->careful && p->window.oks != p->oks)
+	if (p->careful && p->window.answers != p->answers)
 		p->careful = false;
 	if (p->draining && has_channel(p) && p->state != PIPELINE_GIVING_BACK)
 		give_back(p, "draining");

@@ -19,9 +19,9 @@
  *
  * Paused: the channel is open without a consumer, deliveries wait in memory.
  * They are given back by closing the channel, never by a nack. After an open
- * breaker made it give back, it asks for one message at a time until one has
- * ended ok, so that an outage gives a window back once and not in a loop: the
- * broker counts that against each message.
+ * breaker made it give back, it asks for one message at a time until the
+ * downstream has answered one (ok or reject), so that an outage gives a window
+ * back once and not in a loop: the broker counts that against each message.
  */
 #ifndef DLO_CONSUMER_PIPELINE_H
 #define DLO_CONSUMER_PIPELINE_H

@@ -200,6 +200,8 @@ on_down(void *arg, const struct rmq_close *why)
 	if (was_up && why->fault != RMQ_FAULT_NONE)
 		metrics_inc(s->env.meter->faults[METER_CONNECTION_LOST]);
 	report_down(s, connection->name, why);
+	if (!was_up && rmq_link_tried_all(connection->link))
+		s->cbs->unreachable(s->arg);
 }
 
 static void

@@ -35,6 +35,8 @@ struct session_cbs {
 	void (*lost)(void *arg);
 	/* Look at session_is_up again. */
 	void (*changed)(void *arg);
+	/* Every node was tried in vain; it goes on trying. */
+	void (*unreachable)(void *arg);
 	/* Enough to give up a start: `what` and `text` (or NULL) tell more. */
 	void (*fault)(void *arg, const struct startup_fault *, const char *what,
 	    const char *text);

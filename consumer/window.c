@@ -236,12 +236,12 @@ on_verdict(void *arg, const struct verdict *verdict)
 
 	d->call = NULL;
 	meter_attempt(&w->meter, verdict, handler_us);
+	w->answers += verdict->outcome != OUTCOME_RETRY;
 	if (d->channel == NULL) {
 		log_attempt(d, verdict, handler_us, "redelivery", 0);
 		retire(d, &w->orphans, METER_DROPPED);
 	} else if (verdict->outcome == OUTCOME_OK) {
 		log_attempt(d, verdict, handler_us, "ack", 0);
-		w->oks++;
 		settle_ok(d);
 	} else
 		settle_failure(d, verdict, handler_us);
@@ -286,13 +286,13 @@ has_room(const struct window *w)
 void
 window_work(struct window *w)
 {
+	int64_t wall_ms = loop_wall_ms(w->env.loop);
 	struct delivery *d;
 
 	reap(w);
 	if (w->handing_off)
 		return;
 	while ((d = TAILQ_FIRST(&w->ready)) != NULL) {
-		int64_t wall_ms = loop_wall_ms(w->env.loop);
 		struct policy_decision decision = policy_admit(&w->policy,
 		    &d->envelope, d->message->body.len, wall_ms);
 

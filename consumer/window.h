@@ -51,7 +51,8 @@ struct window {
 	struct delivery_list spare;   /* memory for the next ones */
 	size_t count[DELIVERY_DONE];  /* in each state; orphans are running */
 	bool handing_off;	      /* see window_hand_off */
-	uint64_t oks;		      /* deliveries that ended ok, ever */
+	/* Attempts, ever, that the downstream had a final answer to. */
+	uint64_t answers;
 };
 
 void window_init(struct window *, const struct window_env *);

@@ -42,7 +42,7 @@ static struct {
 	struct conf_downstream downstream_conf;
 	struct conf_pipeline pipeline;
 	struct consumer *consumer;
-	bool ready, ended;
+	bool ready, unreachable, ended;
 	int exit_code;
 	/* The downstream: what it says, and what it saw. */
 	enum outcome outcome;
@@ -147,6 +147,13 @@ on_ready(void *arg)
 }
 
 static void
+on_unreachable(void *arg)
+{
+	(void)arg;
+	world.unreachable = true;
+}
+
+static void
 on_ended(void *arg, int exit_code)
 {
 	(void)arg;
@@ -242,7 +249,8 @@ fill_conf(void)
 static void
 start_consumer(void)
 {
-	static const struct consumer_cbs cbs = { on_ready, on_ended };
+	static const struct consumer_cbs cbs = { on_ready, on_unreachable,
+		on_ended };
 	const struct consumer_env env = {
 		.loop = world.loop,
 		.net = sim_net_streams(world.net),
@@ -559,6 +567,7 @@ an_absent_broker_is_waited_for(void **state)
 	start_consumer();
 	pass(10 * MINUTE);
 	assert_false(world.ended || world.ready);
+	assert_true(world.unreachable);
 	assert_false(consumer_is_ready(world.consumer, &why));
 	assert_string_equal(buf_str(&why),
 	    "consume connection down, node broker:5672");

@@ -42,6 +42,12 @@ on_ready(void *arg)
 }
 
 static void
+on_unreachable(void *arg)
+{
+	(void)arg;
+}
+
+static void
 on_ended(void *arg, int exit_code)
 {
 	struct process *process = arg;
@@ -53,7 +59,11 @@ on_ended(void *arg, int exit_code)
 static void
 start_consumer(struct process *process)
 {
-	static const struct consumer_cbs cbs = { on_ready, on_ended };
+	static const struct consumer_cbs cbs = {
+		.ready = on_ready,
+		.unreachable = on_unreachable,
+		.ended = on_ended,
+	};
 	const struct consumer_env env = {
 		.loop = process->env.loop,
 		.net = sim_net_streams(process->net),
