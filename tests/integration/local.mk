@@ -11,6 +11,7 @@ EXTRA_DIST += \
 	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_outcomes.py \
 	tests/integration/test_consumer_start.py \
+	tests/integration/test_engine.py \
 	tests/integration/test_facts.py \
 	tests/integration/test_harness.py \
 	tests/integration/test_redrive_daemon.py \
