@@ -2,13 +2,16 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "redrive/daemon.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/conf_listen.h"
 #include "lib/build.h"
 #include "lib/cli.h"
 #include "lib/http_server.h"
@@ -76,6 +79,23 @@ on_metrics(void *arg, struct http_request *request)
 	buf_clear(&body);
 }
 
+/* The default socket's folder is ours to make; any other must be there. */
+static int
+make_folder(const struct conf_listen *listen, char **error)
+{
+	struct conf_listen ours;
+
+	conf_listen_redrive(&ours);
+	if (listen->kind != CONF_LISTEN_UNIX ||
+	    strcmp(listen->path, ours.path) != 0)
+		return 0;
+	*strrchr(ours.path, '/') = '\0';
+	if (mkdir(ours.path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	*error = xasprintf("cannot make %s: %s", ours.path, strerror(errno));
+	return -1;
+}
+
 static int
 open_pages(struct daemon *d, const struct conf_listen *listen)
 {
@@ -84,7 +104,8 @@ open_pages(struct daemon *d, const struct conf_listen *listen)
 	if (listen->kind == CONF_LISTEN_NONE)
 		return 0;
 	address = conf_listen_address(listen);
-	d->http = http_server_open(d->loop, address, NULL, &error);
+	if (make_folder(listen, &error) == 0)
+		d->http = http_server_open(d->loop, address, NULL, &error);
 	if (d->http == NULL) {
 		log_error("listen_failed", LOG_STR("address", address),
 		    LOG_STR("text", error),

@@ -185,6 +185,21 @@ class Daemon(RedriveCase):
                              listen="unix:" + self.folder + "/b.sock")
         self.assertEqual(third.get("/readyz")[0], 200)
 
+    def test_the_default_socket_needs_no_folder(self):
+        config = self.redrive_config()
+        del config["redrive"]
+        folder = self.folder + "/run"
+        daemon = self.redrive(config, env={"RUNTIME_DIRECTORY": folder},
+                              listen=f"unix:{folder}/redrive.sock")
+        self.assertEqual(daemon.get("/healthz"), (200, "ok\n"))
+        self.assertEqual(daemon.terminate(), 0)
+        self.assertEqual(os.listdir(folder), [])
+        path = self.folder + "/none/redrive.sock"
+        lost = Program("dlo-redrive", "-c", self.write_config(config),
+                       "--listen", "unix:" + path)
+        self.assertEqual(lost.wait(), 1)
+        self.assertIn(path + ": No such file or directory", lost.stderr)
+
     def test_it_waits_for_a_broker(self):
         config = self.redrive_config()
         config["broker"]["nodes"] = ["amqp://127.0.0.1:1"]
