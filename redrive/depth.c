@@ -8,6 +8,9 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 
+/* After a hold. */
+#define AGAIN_MS 1000
+
 struct depth {
 	struct loop *loop;
 	const char *queue;
@@ -16,13 +19,14 @@ struct depth {
 	struct rmq_conn *conn;	     /* NULL: none */
 	struct rmq_channel *channel; /* NULL: not asking */
 	struct loop_timer *timer;
+	bool held;
 };
 
 static void
 answer(struct depth *depth, int64_t ready)
 {
 	depth->channel = NULL;
-	if (depth->conn != NULL)
+	if (depth->conn != NULL && !depth->held)
 		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
 	depth->cb(depth->arg, ready);
 }
@@ -100,13 +104,21 @@ depth_link(struct depth *depth, struct rmq_conn *conn)
 	depth->conn = conn;
 	if (conn == NULL)
 		loop_timer_stop(depth->loop, depth->timer);
-	else
-		depth_now(depth);
+	else if (!depth->held)
+		loop_timer_start(depth->loop, depth->timer, 0);
 }
 
 void
-depth_now(struct depth *depth)
+depth_hold(struct depth *depth, bool on)
 {
-	if (depth->conn != NULL && depth->channel == NULL)
-		loop_timer_start(depth->loop, depth->timer, 0);
+	if (depth->held == on)
+		return;
+	depth->held = on;
+	if (depth->channel != NULL)
+		rmq_channel_abandon(depth->channel);
+	depth->channel = NULL;
+	if (on)
+		loop_timer_stop(depth->loop, depth->timer);
+	else if (depth->conn != NULL)
+		loop_timer_start(depth->loop, depth->timer, AGAIN_MS);
 }

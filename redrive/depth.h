@@ -8,6 +8,7 @@
 #ifndef DLO_REDRIVE_DEPTH_H
 #define DLO_REDRIVE_DEPTH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/loop.h"
@@ -27,7 +28,10 @@ struct depth *depth_new(struct loop *, const char *queue, depth_cb *,
 void depth_free(struct depth *);
 /* The connection is up, or gone (NULL). */
 void depth_link(struct depth *, struct rmq_conn *);
-/* Asks now, unless it is asking. */
-void depth_now(struct depth *);
+/*
+ * On: asks no more, and forgets the answer on its way, since it would be
+ * wrong. Off: asks again, in a second, when the broker has counted again.
+ */
+void depth_hold(struct depth *, bool on);
 
 #endif

@@ -45,7 +45,7 @@ struct pass {
 
 struct job {
 	struct job_options options;
-	job_ended_cb *ended;
+	const struct job_cbs *cbs;
 	void *arg;
 	struct loop *loop;
 	enum job_state state;
@@ -56,6 +56,7 @@ struct job {
 	/* The retry's while waiting, then hold_max's, then the settling's. */
 	struct loop_timer *timer;
 	struct loop_task task; /* step */
+	struct loop_task tell; /* the owner, of a change */
 	bool paused;
 	unsigned broken; /* passes in a row */
 	uint64_t given_back;
@@ -109,6 +110,7 @@ job_enter(struct job *job, enum job_state to)
 		abort();
 	job->state = to;
 	loop_timer_stop(job->loop, job->timer);
+	loop_defer(job->loop, &job->tell);
 }
 
 /* Seconds and chance in base 32: short, unique, in the order of time. */
@@ -188,6 +190,7 @@ on_end(void *arg)
 
 	job->pass.over = true;
 	loop_defer(job->loop, &job->task);
+	loop_defer(job->loop, &job->tell);
 }
 
 static void
@@ -319,7 +322,7 @@ finish(struct job *job)
 	    LOG_UINT("refused", r.refused), LOG_UINT("unknown", r.unknown),
 	    LOG_UINT("twice", r.twice), LOG_UINT("passes", r.passes),
 	    LOG_INT("ms", r.elapsed_ms));
-	job->ended(job->arg);
+	job->cbs->ended(job->arg);
 }
 
 /* Whether a pass that was not broken off leaves nothing to come back for. */
@@ -440,17 +443,25 @@ on_timer(void *arg)
 	step(job);
 }
 
-struct job *
-job_new(const struct job_options *options, job_ended_cb *ended, void *arg)
+static void
+tell(void *arg)
 {
-	static const struct mover_cbs cbs = { on_moved, on_refused, on_stuck,
-		on_progress };
+	struct job *job = arg;
+
+	job->cbs->changed(job->arg);
+}
+
+struct job *
+job_new(const struct job_options *options, const struct job_cbs *cbs, void *arg)
+{
+	static const struct mover_cbs mover_cbs = { on_moved, on_refused,
+		on_stuck, on_progress };
 	struct job *job = xcalloc(1, sizeof(*job));
 	const struct mover_options mover = { options->env, options->conf,
 		options->names, job->report.id };
 
 	job->options = *options;
-	job->ended = ended;
+	job->cbs = cbs;
 	job->arg = arg;
 	job->loop = options->env->loop;
 	job->started_ms = loop_now_ms(job->loop);
@@ -459,9 +470,10 @@ job_new(const struct job_options *options, job_ended_cb *ended, void *arg)
 	job->judge.filter = options->filter;
 	job->judge.job = job->report.id;
 	job->judge.max_redrives = options->conf->redrive.max_redrives;
-	job->mover = mover_new(&mover, &cbs, job);
+	job->mover = mover_new(&mover, &mover_cbs, job);
 	job->timer = loop_timer_new(job->loop, on_timer, job);
 	loop_task_init(&job->task, step, job);
+	loop_task_init(&job->tell, tell, job);
 	log_info("job_started", LOG_STR("pipeline", options->conf->name),
 	    LOG_STR("job", job->report.id),
 	    LOG_STR("trigger", options->trigger),
@@ -479,6 +491,7 @@ job_free(struct job *job)
 	mover_free(job->mover);
 	loop_timer_free(job->loop, job->timer);
 	loop_undefer(job->loop, &job->task);
+	loop_undefer(job->loop, &job->tell);
 	free(job);
 }
 
@@ -536,10 +549,26 @@ job_relieve(struct job *job)
 	loop_defer(job->loop, &job->task);
 }
 
+bool
+job_is_shifting(const struct job *job)
+{
+	return job->scan != NULL &&
+	    (!job->pass.over || job->state == JOB_GIVING_BACK);
+}
+
 uint64_t
 job_held(const struct job *job)
 {
 	return job->scan != NULL ? scan_held(job->scan) : 0;
+}
+
+uint64_t
+job_unmoved(const struct job *job)
+{
+	if (job->scan == NULL)
+		return 0;
+	return scan_total(job->scan) -
+	    (scan_seen(job->scan) - scan_held(job->scan));
 }
 
 void

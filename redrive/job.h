@@ -80,11 +80,17 @@ struct job_options {
 	struct census *census; /* not NULL: a dry run, counted here */
 };
 
-/* From the loop, once; free the job at leisure, from the callback too. */
-typedef void job_ended_cb(void *arg);
+/* Called from the loop, never inside a call. */
+struct job_cbs {
+	/* job_is_shifting may say something else now. */
+	void (*changed)(void *arg);
+	/* Once; free the job at leisure, from here too. */
+	void (*ended)(void *arg);
+};
 
-/* Starts as soon as it has a connection. */
-struct job *job_new(const struct job_options *, job_ended_cb *, void *arg);
+/* Starts as soon as it has a connection. `cbs` must outlive it. */
+struct job *job_new(const struct job_options *, const struct job_cbs *,
+    void *arg);
 /* Lets go of everything at once; NULL is fine. */
 void job_free(struct job *);
 
@@ -101,8 +107,15 @@ void job_stop(struct job *, enum job_end, const char *why);
 /* Memory is short: gives back the window if the job makes no headway. */
 void job_relieve(struct job *);
 
+/*
+ * True while letters are on their way between the queue and us: then neither
+ * the queue's depth nor what we hold says how many there are.
+ */
+bool job_is_shifting(const struct job *);
 /* Letters held unacked. */
 uint64_t job_held(const struct job *);
+/* Letters of this pass not moved so far, those not seen yet included. */
+uint64_t job_unmoved(const struct job *);
 void job_report(const struct job *, struct job_report *);
 
 #endif

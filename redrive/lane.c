@@ -35,6 +35,16 @@ struct lane {
 static void consider(void *);
 
 static void
+job_changed(void *arg)
+{
+	struct lane *lane = arg;
+
+	if (lane->depth != NULL)
+		depth_hold(lane->depth,
+		    lane->job != NULL && job_is_shifting(lane->job));
+}
+
+static void
 job_ended(void *arg)
 {
 	struct lane *lane = arg;
@@ -47,8 +57,7 @@ job_ended(void *arg)
 	if (report.oldest_ms != 0)
 		lane->oldest_ms = report.oldest_ms;
 	trigger_ended(&lane->trigger, loop_now_ms(lane->loop));
-	if (lane->depth != NULL)
-		depth_now(lane->depth);
+	job_changed(lane);
 	lane->ended(lane->arg, lane, &report);
 	consider(lane);
 }
@@ -57,6 +66,7 @@ static void
 start_job(struct lane *lane, const char *trigger,
     const struct conf_filter *filter, struct census *census)
 {
+	static const struct job_cbs cbs = { job_changed, job_ended };
 	const struct job_options options = {
 		.env = lane->options.env,
 		.conf = lane->conf,
@@ -67,7 +77,7 @@ start_job(struct lane *lane, const char *trigger,
 		.census = census,
 	};
 
-	lane->job = job_new(&options, job_ended, lane);
+	lane->job = job_new(&options, &cbs, lane);
 	job_link(lane->job, lane->conn);
 }
 
@@ -228,6 +238,9 @@ lane_refresh(struct lane *lane)
 	if (lane->job != NULL) {
 		job_report(lane->job, &report);
 		lane->progress = report.progress;
+		if (lane->depth != NULL && job_is_shifting(lane->job))
+			tally_depth(&lane->tally,
+			    (double)job_unmoved(lane->job));
 	}
 	metrics_set(lane->tally.progress, lane->progress);
 	age_ms = lane->oldest_ms != 0
