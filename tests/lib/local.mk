@@ -4,6 +4,7 @@ LIB_TESTS_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	tests/lib/test_backoff \
 	tests/lib/test_buf \
+	tests/lib/test_cli \
 	tests/lib/test_dial \
 	tests/lib/test_http_server \
 	tests/lib/test_listen \
@@ -39,3 +40,5 @@ tests_lib_test_stream_libevent_SOURCES = tests/lib/test_stream_libevent.c tests/
 tests_lib_test_stream_libevent_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_text_SOURCES = tests/lib/test_text.c tests/unit.h
 tests_lib_test_text_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_cli_SOURCES = tests/lib/test_cli.c tests/unit.h
+tests_lib_test_cli_LDADD = $(LIB_TESTS_LDADD)
