@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-dist_man_MANS = man/dlo.yaml.5
+dist_man_MANS = \
+	man/dlo-consumer.8 \
+	man/dlo.yaml.5
