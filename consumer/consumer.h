@@ -3,7 +3,7 @@
 /*
  * The consumer daemon without its surroundings: connections, topology,
  * pipelines and downstreams, on a loop and on streams from outside. Signals,
- * the HTTP server and sd_notify are daemon.c's.
+ * the HTTP server and sd_notify are lib/daemon.h's.
  *
  *	starting -- everything runs for the first time --> running
  *	starting -- wrong password, queue missing, … ----> closing (not 0)

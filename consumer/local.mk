@@ -8,8 +8,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/budget.h \
 	consumer/consumer.c \
 	consumer/consumer.h \
-	consumer/daemon.c \
-	consumer/daemon.h \
+	consumer/program.c \
+	consumer/program.h \
 	consumer/delivery.c \
 	consumer/delivery.h \
 	consumer/meter.c \

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "config/conf.h"
-#include "consumer/daemon.h"
+#include "consumer/program.h"
 #include "lib/cli.h"
 #include "lib/log.h"
 
@@ -39,7 +39,7 @@ run(const struct cli *cli, const struct conf *conf)
 		return code;
 	log_open(cli->verbose ? LOG_LEVEL_DEBUG : conf->log.level,
 	    conf->log.format);
-	return daemon_run(conf, &listen);
+	return program_run(conf, &listen);
 }
 
 int

@@ -10,6 +10,8 @@ lib_libbase_a_SOURCES = \
 	lib/cli.c \
 	lib/cli.h \
 	lib/compiler.h \
+	lib/daemon.c \
+	lib/daemon.h \
 	lib/dial.c \
 	lib/dial.h \
 	lib/http_server.c \

@@ -8,8 +8,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/args.h \
 	redrive/census.c \
 	redrive/census.h \
-	redrive/daemon.c \
-	redrive/daemon.h \
+	redrive/program.c \
+	redrive/program.h \
 	redrive/depth.c \
 	redrive/depth.h \
 	redrive/filter.c \

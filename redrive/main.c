@@ -6,7 +6,7 @@
 #include "lib/cli.h"
 #include "lib/log.h"
 #include "redrive/args.h"
-#include "redrive/daemon.h"
+#include "redrive/program.h"
 
 static int
 run(const struct args *args, const struct conf *conf)
@@ -24,7 +24,7 @@ run(const struct args *args, const struct conf *conf)
 		    conf->path);
 		return CLI_DRIFT;
 	}
-	return daemon_run(conf, &listen, once);
+	return program_run(conf, &listen, once);
 }
 
 static int

@@ -3,7 +3,7 @@
 /*
  * dlo-redrive without its surroundings: connections, topology, probes and
  * pipelines, on a loop and on streams from outside. Signals, the HTTP server
- * and sd_notify are daemon.c's.
+ * and sd_notify are lib/daemon.h's.
  *
  *	starting -- everything is there for the first time --> running
  *	starting -- wrong password, queue missing, … --------> closing (not 0)

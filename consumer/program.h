@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-/*
- * The consumer with its surroundings: libevent's loop and streams, signals,
- * the pages for probes and metrics, systemd.
- */
-#ifndef DLO_CONSUMER_DAEMON_H
-#define DLO_CONSUMER_DAEMON_H
+/* The consumer as a daemon. */
+#ifndef DLO_CONSUMER_PROGRAM_H
+#define DLO_CONSUMER_PROGRAM_H
 
 #include "config/conf.h"
 #include "lib/compiler.h"
@@ -14,6 +11,6 @@
  * Runs until it has drained or cannot go on; returns the exit code. `listen`
  * is where the pages are served.
  */
-int daemon_run(const struct conf *, const struct conf_listen *listen) must_use;
+int program_run(const struct conf *, const struct conf_listen *listen) must_use;
 
 #endif
