@@ -4,6 +4,7 @@ check_SCRIPTS += \
 	scripts/check-layers \
 	tests/scripts/check-layers-red
 EXTRA_DIST += $(check_SCRIPTS) \
+	scripts/bench \
 	scripts/broker \
 	scripts/build \
 	scripts/coffee_shop.py \
