@@ -10,6 +10,7 @@
  */
 #include "amqp/link.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ schedule_attempt(struct rmq_link *link, bool lasted)
 {
 	int64_t delay_ms = 0;
 
+	assert(link->options.node_count > 0);
 	if (lasted)
 		link->pass = link->failures = 0;
 	else

@@ -68,7 +68,8 @@ main(int argc, char **argv)
 	prefetch = strtoul(argv[4], NULL, 10);
 	/* Often enough that the window never runs dry. */
 	every = prefetch >= 8 ? prefetch / 8 : 1;
-	conn = open_connection(atoi(argv[1]), argv[2], (uint16_t)prefetch);
+	conn = open_connection((int)strtol(argv[1], NULL, 10), argv[2],
+	    (uint16_t)prefetch);
 	meter_start(&meter);
 	for (got = 1; got <= count; got++) {
 		amqp_maybe_release_buffers(conn);

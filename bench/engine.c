@@ -229,7 +229,7 @@ main(int argc, char **argv)
 
 	if (argc != 6)
 		return 64;
-	node.port = (uint16_t)atoi(argv[2]);
+	node.port = (uint16_t)strtoul(argv[2], NULL, 10);
 	bench.queue = argv[3];
 	bench.count = strtoul(argv[4], NULL, 10);
 	bench.size = strtoul(argv[5], NULL, 10);
