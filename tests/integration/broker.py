@@ -170,8 +170,10 @@ class Broker:
                   "apply-to": apply_to})
 
     def parameters(self, vhost="/", user="guest", password="guest", **more):
-        """For pika: without heartbeats, which a busy test could miss."""
+        """For pika: without heartbeats, which a busy test could miss. A
+        broker in alarm reads nothing: nobody waits for ever to be heard."""
         more.setdefault("heartbeat", 0)
+        more.setdefault("blocked_connection_timeout", 60)
         return pika.ConnectionParameters(
             "127.0.0.1", self.port, vhost,
             pika.PlainCredentials(user, password), **more)
