@@ -189,9 +189,16 @@ class Topology(harness.Case):
         config = self.few_rights(self.set_up())
         own = harness.merge(config, {"broker": config["consumer"]["broker"]})
         self.assert_usable(own, "consumer")
-        # Other tests share the broker, but not the vhost.
-        refused = [line for line in self.broker.log().splitlines()
-                   if "access_refused" in line and self.vhost in line]
+        user = config["consumer"]["broker"]["user"]
+
+        def lines(*words):
+            return [line for line in self.broker.log().splitlines()
+                    if all(word in line for word in words)]
+
+        # The log lags behind. Other tests share it, but not the user.
+        harness.wait_until(lambda: lines("closing AMQP", f"user: '{user}'"),
+                           "the end of the connection in the log")
+        refused = lines("access_refused", f"user '{user}'")
         self.assertIn(len(refused), (1, 2), refused)
 
     def test_missing_rights_to_make_it_are_named(self):
