@@ -31,4 +31,4 @@ config_libconf_a_SOURCES = \
 	config/conf_valid.h \
 	config/conf_value.c \
 	config/conf_value.h
-dist_doc_DATA = config/dlo.full.yaml config/dlo.minimal.yaml
+dist_doc_DATA += config/dlo.full.yaml config/dlo.minimal.yaml

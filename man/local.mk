@@ -2,4 +2,5 @@
 # SPDX-FileCopyrightText: The Dead Letter Office authors
 dist_man_MANS = \
 	man/dlo-consumer.8 \
+	man/dlo-redrive.8 \
 	man/dlo.yaml.5

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
 check_SCRIPTS += \
+	scripts/check-docs \
 	scripts/check-layers \
-	tests/scripts/check-layers-red
+	tests/scripts/check-docs-red \
+	tests/scripts/check-layers-red \
+	tests/scripts/check-manuals
 EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/bench \
 	scripts/broker \

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/integration/test_consumer_start.py \
 	tests/integration/test_engine.py \
 	tests/integration/test_facts.py \
+	tests/integration/test_guide.py \
 	tests/integration/test_harness.py \
 	tests/integration/test_redrive_daemon.py \
 	tests/integration/test_redrive_once.py \
