@@ -24,6 +24,14 @@
 #define ACCESS_REFUSED 403
 #define NOT_FOUND      404
 
+/*
+ * The broker needs about as long for an ack as for a confirm; when it is
+ * busy, some rounds of them.
+ */
+#define REST_CONFIRMS 10
+#define REST_MIN_MS   100
+#define REST_MAX_MS   5000
+
 /* Between passes that broke, so that a sick queue is not hammered. */
 static const struct backoff broken_backoff = { 1000, 2, 60000, 0 };
 
@@ -146,7 +154,7 @@ note_stay(struct job *job, const struct envelope *e)
 }
 
 static void
-on_letter(void *arg, struct scan_ref ref, struct rmq_message *message,
+on_letter(void *arg, struct chain_ref ref, struct rmq_message *message,
     bool redelivered)
 {
 	struct job *job = arg;
@@ -221,7 +229,7 @@ on_closed(void *arg)
 }
 
 static void
-on_moved(void *arg, struct scan_ref ref, bool parked)
+on_moved(void *arg, struct chain_ref ref, bool parked)
 {
 	struct job *job = arg;
 
@@ -288,8 +296,15 @@ start_pass(struct job *job)
 static void
 give_back(struct job *job)
 {
+	int64_t rest_ms = REST_CONFIRMS * mover_slowest_ms(job->mover);
+
+	if (rest_ms < REST_MIN_MS)
+		rest_ms = REST_MIN_MS;
+	else if (rest_ms > REST_MAX_MS)
+		rest_ms = REST_MAX_MS;
 	job_enter(job, JOB_GIVING_BACK);
-	scan_close(job->scan);
+	loop_timer_start(job->loop, job->timer, job->options.env->settle_ms);
+	scan_close(job->scan, rest_ms);
 }
 
 static void
@@ -440,6 +455,8 @@ on_timer(void *arg)
 		held_too_long(job);
 	else if (job->state == JOB_SETTLING)
 		job->report.unknown += mover_forget(job->mover);
+	else if (job->state == JOB_GIVING_BACK)
+		scan_hurry(job->scan);
 	step(job);
 }
 

@@ -8,8 +8,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/args.h \
 	redrive/census.c \
 	redrive/census.h \
-	redrive/program.c \
-	redrive/program.h \
+	redrive/chain.c \
+	redrive/chain.h \
 	redrive/depth.c \
 	redrive/depth.h \
 	redrive/filter.c \
@@ -27,6 +27,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/once.h \
 	redrive/print.c \
 	redrive/print.h \
+	redrive/program.c \
+	redrive/program.h \
 	redrive/rate.c \
 	redrive/rate.h \
 	redrive/redrive.c \

@@ -66,6 +66,7 @@ struct mover {
 	unsigned nacks;		  /* tries refused in a row */
 	bool held;
 	bool draining;
+	int64_t slowest_us;
 	bool waited; /* the backoff is over, the last sent are not */
 };
 
@@ -206,6 +207,8 @@ sent(void *arg, const struct rmq_sent_result *result)
 	move->copy->ticket = NULL;
 	TAILQ_REMOVE(&mover->sent, move, entry);
 	mover->sent_count--;
+	if (result->latency_us > mover->slowest_us)
+		mover->slowest_us = result->latency_us;
 	if (result->sent == RMQ_SENT_NACKED) {
 		was_nacked(mover, move, result->text);
 	} else {
@@ -424,6 +427,7 @@ void
 mover_restart(struct mover *mover)
 {
 	mover->draining = false;
+	mover->slowest_us = 0;
 }
 
 bool
@@ -454,4 +458,10 @@ size_t
 mover_pending(const struct mover *mover)
 {
 	return mover->queued_count + mover->sent_count;
+}
+
+int64_t
+mover_slowest_ms(const struct mover *mover)
+{
+	return (mover->slowest_us + 999) / 1000;
 }

@@ -27,7 +27,7 @@ struct topology_pipeline_names;
 /* Called from the loop, never inside a call of the mover's. */
 struct mover_cbs {
 	/* A copy is confirmed: ack it now. */
-	void (*moved)(void *arg, struct scan_ref, bool parked);
+	void (*moved)(void *arg, struct chain_ref, bool parked);
 	/* This one cannot be published; it stays where it is. */
 	void (*refused)(void *arg, const char *why);
 	/* Nothing can be published there; this one and the rest stay. */
@@ -47,7 +47,7 @@ struct mover_options {
 /* One dead letter to move. */
 struct mover_letter {
 	struct rmq_message *message;
-	struct scan_ref ref;
+	struct chain_ref ref;
 	bool redelivered;
 	bool park; /* to the parked queue instead */
 };
@@ -81,5 +81,7 @@ bool mover_is_stalled(const struct mover *);
 bool mover_must_wait(const struct mover *);
 /* Letters queued or sent. */
 size_t mover_pending(const struct mover *);
+/* The longest that a confirm took since mover_restart; 0: there was none. */
+int64_t mover_slowest_ms(const struct mover *);
 
 #endif

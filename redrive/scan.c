@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "redrive/scan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/log.h"
@@ -22,46 +21,34 @@
 enum scan_state {
 	SCAN_COUNTING, /* how many are there? */
 	SCAN_READING,
-	SCAN_ENDED,   /* all seen, the window held */
-	SCAN_BROKEN,  /* a channel went; the others are held */
-	SCAN_CLOSING, /* giving back */
+	SCAN_ENDED,    /* all seen, the window held */
+	SCAN_BROKEN,   /* a channel went; the others are held */
+	SCAN_SKIMMING, /* told to close: takes the rest unread */
+	SCAN_RESTING,  /* the broker is given time to take the acks */
+	SCAN_CLOSING,  /* gives back */
 	SCAN_CLOSED,
-};
-
-struct scan_channel {
-	struct scan *scan;
-	struct rmq_channel *channel;   /* NULL: gone */
-	struct rmq_consumer *consumer; /* NULL: none (yet, or any more) */
-	uint16_t want;		       /* its prefetch */
-	uint16_t received;
-	bool cancelling;
-	/* Tags to ack when the consumer is gone. */
-	uint64_t *acks;
-	size_t ack_count;
 };
 
 struct scan {
 	struct loop *loop;
-	struct rmq_conn *conn;
+	struct rmq_conn *conn; /* NULL: gone */
 	struct scan_options options;
 	const struct scan_cbs *cbs;
 	void *arg;
 	enum scan_state state;
-	struct scan_channel **chain;
-	size_t chain_len;
-	struct scan_channel *active;  /* being opened or filled; else NULL */
-	struct scan_channel *closing; /* its close is awaited; else NULL */
-	struct rmq_channel *counter;  /* for passive declares; else NULL */
-	struct loop_timer *look;
-	struct loop_task task; /* see later() */
-	uint64_t target;       /* the pass ends when so many have come */
-	uint64_t seen, acked, orphans;
+	struct chain *chain;
+	struct rmq_channel *counter; /* for passive declares; else NULL */
+	struct loop_timer *timer;    /* looks; the end of the rest */
+	struct loop_task task;	     /* see later() */
+	int64_t rest_ms;
+	uint64_t target; /* the pass ends when so many have come */
+	uint64_t seen;
 	uint64_t bytes; /* of all that was seen */
 	uint64_t seen_at_look;
 	unsigned quiet;
 	bool counted; /* target is what the broker said */
 	bool pull;
-	bool enough; /* no more is to come: end with the consumer */
+	bool enough; /* the queue has no more, whatever was counted */
 	bool cut;
 	bool stalled; /* said that the queue delivers nothing */
 };
@@ -70,37 +57,41 @@ static const char *
 scan_state_name(enum scan_state state)
 {
 	static const char *const names[] = { "counting", "reading", "ended",
-		"broken", "closing", "closed" };
+		"broken", "skimming", "resting", "closing", "closed" };
 
 	return names[state];
 }
 
+#define TO(state) (1u << SCAN_##state)
+
 /*
  * Legal: COUNTING -> READING, ENDED (there is nothing); READING -> ENDED;
- * any of these -> BROKEN, CLOSING; BROKEN -> CLOSING; CLOSING -> CLOSED.
+ * each of these -> BROKEN; READING -> SKIMMING; all of these -> RESTING ->
+ * CLOSING -> CLOSED.
  */
 static void
 scan_enter(struct scan *scan, enum scan_state to)
 {
 	static const unsigned legal[] = {
-		[SCAN_COUNTING] = 1u << SCAN_READING | 1u << SCAN_ENDED |
-		    1u << SCAN_BROKEN | 1u << SCAN_CLOSING,
-		[SCAN_READING] =
-		    1u << SCAN_ENDED | 1u << SCAN_BROKEN | 1u << SCAN_CLOSING,
-		[SCAN_ENDED] = 1u << SCAN_BROKEN | 1u << SCAN_CLOSING,
-		[SCAN_BROKEN] = 1u << SCAN_CLOSING,
-		[SCAN_CLOSING] = 1u << SCAN_CLOSED,
+		[SCAN_COUNTING] =
+		    TO(READING) | TO(ENDED) | TO(BROKEN) | TO(RESTING),
+		[SCAN_READING] = TO(ENDED) | TO(BROKEN) | TO(SKIMMING),
+		[SCAN_ENDED] = TO(BROKEN) | TO(RESTING),
+		[SCAN_BROKEN] = TO(RESTING),
+		[SCAN_SKIMMING] = TO(RESTING),
+		[SCAN_RESTING] = TO(CLOSING),
+		[SCAN_CLOSING] = TO(CLOSED),
 		[SCAN_CLOSED] = 0,
 	};
 
 	log_debug("scan_state", LOG_STR("queue", scan->options.queue),
 	    LOG_STR("from", scan_state_name(scan->state)),
 	    LOG_STR("to", scan_state_name(to)), LOG_UINT("seen", scan->seen),
-	    LOG_UINT("held", scan->seen - scan->acked));
+	    LOG_UINT("held", chain_held(scan->chain)));
 	if ((legal[scan->state] & 1u << to) == 0)
 		abort();
 	scan->state = to;
-	loop_timer_stop(scan->loop, scan->look);
+	loop_timer_stop(scan->loop, scan->timer);
 }
 
 static void
@@ -112,16 +103,6 @@ drop_counter(struct scan *scan)
 }
 
 static void
-breaks(struct scan *scan, const struct rmq_close *why)
-{
-	if (scan->state >= SCAN_BROKEN)
-		return;
-	drop_counter(scan);
-	scan_enter(scan, SCAN_BROKEN);
-	scan->cbs->lost(scan->arg, why);
-}
-
-static void
 ends(struct scan *scan)
 {
 	drop_counter(scan);
@@ -129,108 +110,50 @@ ends(struct scan *scan)
 	scan->cbs->end(scan->arg);
 }
 
-/*
- * Closing: the first channel of the chain that is still there; the next one
- * when that one's close is answered.
- */
 static void
-close_next(struct scan *scan)
+give_back(struct scan *scan)
 {
-	for (size_t i = 0; i < scan->chain_len; i++) {
-		if (scan->chain[i]->channel != NULL) {
-			scan->closing = scan->chain[i];
-			rmq_channel_close(scan->closing->channel);
-			return;
-		}
-	}
-	scan->closing = NULL;
-	loop_defer(scan->loop, &scan->task);
+	scan_enter(scan, SCAN_CLOSING);
+	chain_close(scan->chain);
 }
 
-static void open_next(struct scan *);
-
+/* Once nothing is being taken, gives the broker time for the acks. */
 static void
-write_acks(struct scan_channel *link)
+rest_on(struct scan *scan)
 {
-	for (size_t i = 0; i < link->ack_count; i++)
-		rmq_ack(link->channel, link->acks[i]);
-	link->ack_count = 0;
-}
+	int64_t acked_ms = chain_acked_ms(scan->chain);
+	int64_t wait_ms = acked_ms + scan->rest_ms - loop_now_ms(scan->loop);
 
-/* Nothing more comes on the link that was being filled. */
-static void
-link_done(struct scan_channel *link)
-{
-	struct scan *scan = link->scan;
-
-	link->consumer = NULL;
-	write_acks(link);
-	scan->active = NULL;
-	if (scan->state == SCAN_CLOSING)
-		close_next(scan);
-	else if (scan->state == SCAN_READING &&
-	    (scan->enough || (scan->counted && scan->seen >= scan->target)))
-		ends(scan);
-	else
-		open_next(scan);
-}
-
-static void
-link_cancelled(void *arg, const struct rmq_reply *reply)
-{
-	struct scan_channel *link = arg;
-
-	/* Not ok: the channel is going, and \`closed\` says so. */
-	if (reply->ok && link->consumer != NULL)
-		link_done(link);
-}
-
-/* Ends the consumer of the link being filled. */
-static void
-cancel_active(struct scan *scan)
-{
-	struct scan_channel *link = scan->active;
-
-	if (link == NULL || link->consumer == NULL || link->cancelling)
+	if (chain_is_filling(scan->chain))
 		return;
-	link->cancelling = true;
-	rmq_cancel(link->consumer, link_cancelled);
+	if (acked_ms == 0 || scan->conn == NULL || wait_ms <= 0)
+		give_back(scan);
+	else
+		loop_timer_start(scan->loop, scan->timer, wait_ms);
 }
 
 static void
-link_delivery(void *arg, const struct rmq_delivery *delivery)
+rest(struct scan *scan)
 {
-	struct scan_channel *link = arg;
-	struct scan *scan = link->scan;
-	struct scan_ref ref = { link, delivery->tag };
-
-	scan->seen++;
-	scan->bytes += rmq_message_bytes(delivery->message);
-	if (++link->received >= link->want)
-		cancel_active(scan);
-	if (scan->state == SCAN_READING)
-		scan->cbs->letter(scan->arg, ref, delivery->message,
-		    delivery->redelivered);
-	else
-		rmq_message_free(delivery->message);
+	drop_counter(scan);
+	scan_enter(scan, SCAN_RESTING);
+	chain_cancel(scan->chain);
+	rest_on(scan);
 }
 
 static void
-link_revoked(void *arg)
+breaks(struct scan *scan, const struct rmq_close *why)
 {
-	static const struct rmq_close why = {
-		.fault = RMQ_FAULT_SERVER,
-		.text = "the broker cancelled the consumer",
-	};
-	struct scan_channel *link = arg;
-	struct scan *scan = link->scan;
-
-	link->consumer = NULL;
-	scan->active = NULL;
-	if (scan->state == SCAN_CLOSING)
-		close_next(scan);
-	else
-		breaks(scan, &why);
+	if (scan->state < SCAN_BROKEN) {
+		drop_counter(scan);
+		scan_enter(scan, SCAN_BROKEN);
+		scan->cbs->lost(scan->arg, why);
+	} else if (scan->state == SCAN_SKIMMING) {
+		/* The order is gone: only give back what there is. */
+		rest(scan);
+	} else if (scan->state == SCAN_RESTING) {
+		rest_on(scan);
+	}
 }
 
 static void
@@ -238,44 +161,7 @@ start_looking(struct scan *scan)
 {
 	scan->quiet = 0;
 	scan->seen_at_look = scan->seen;
-	loop_timer_start(scan->loop, scan->look, QUIET_LOOK_MS);
-}
-
-static void
-link_opened(void *arg)
-{
-	static const struct rmq_consumer_cbs cbs = { link_delivery,
-		link_revoked };
-	struct scan_channel *link = arg;
-	struct scan *scan = link->scan;
-
-	/* Too late: this link is closed in its turn. */
-	if (scan->state != SCAN_READING)
-		return;
-	rmq_qos(link->channel, link->want, NULL, NULL);
-	link->consumer = rmq_consume(link->channel, scan->options.queue, 0,
-	    rmq_slice_of(NULL), &cbs, link, NULL);
-	start_looking(scan);
-}
-
-static void
-link_closed(void *arg, const struct rmq_close *why)
-{
-	struct scan_channel *link = arg;
-	struct scan *scan = link->scan;
-	bool awaited = scan->closing == link ||
-	    (scan->closing == NULL && scan->active == link);
-
-	link->channel = NULL;
-	link->consumer = NULL;
-	scan->orphans += link->ack_count;
-	link->ack_count = 0;
-	if (scan->active == link)
-		scan->active = NULL;
-	if (scan->state != SCAN_CLOSING)
-		breaks(scan, why);
-	else if (awaited)
-		close_next(scan);
+	loop_timer_start(scan->loop, scan->timer, QUIET_LOOK_MS);
 }
 
 /*
@@ -297,31 +183,68 @@ next_prefetch(const struct scan *scan)
 	return (uint16_t)want;
 }
 
+/* Takes more, or is through. */
 static void
-open_next(struct scan *scan)
+go_on(struct scan *scan)
 {
-	static const struct rmq_channel_cbs cbs = { .opened = link_opened,
-		.closed = link_closed };
-	struct scan_channel *link;
+	bool over = scan->enough || scan->cut ||
+	    (scan->counted && scan->seen >= scan->target);
 
-	if (scan->state != SCAN_READING || scan->active != NULL ||
-	    !scan->pull || scan->cut)
+	if (chain_is_filling(scan->chain))
 		return;
-	link = xcalloc(1, sizeof(*link));
-	link->scan = scan;
-	link->want = next_prefetch(scan);
-	link->channel = rmq_channel_open(scan->conn, &cbs, link);
-	if (link->channel == NULL) {
-		/* The connection has none left; or is gone, and says so. */
-		free(link);
+	if (scan->state == SCAN_READING && over)
+		ends(scan);
+	else if (scan->state == SCAN_SKIMMING && over)
+		rest(scan);
+	else if ((scan->state == SCAN_READING && scan->pull) ||
+	    scan->state == SCAN_SKIMMING) {
+		if (chain_take(scan->chain, next_prefetch(scan)) == 0) {
+			start_looking(scan);
+			return;
+		}
 		scan->cut = true;
 		loop_defer(scan->loop, &scan->task);
-		return;
 	}
-	scan->chain = xrealloc(scan->chain,
-	    (scan->chain_len + 1) * sizeof(struct scan_channel *));
-	scan->chain[scan->chain_len++] = link;
-	scan->active = link;
+}
+
+static void
+on_message(void *arg, struct chain_ref ref, struct rmq_message *message,
+    bool redelivered)
+{
+	struct scan *scan = arg;
+
+	scan->seen++;
+	scan->bytes += rmq_message_bytes(message);
+	if (scan->state == SCAN_READING)
+		scan->cbs->letter(scan->arg, ref, message, redelivered);
+	else
+		rmq_message_free(message);
+}
+
+static void
+on_filled(void *arg)
+{
+	struct scan *scan = arg;
+
+	if (scan->state == SCAN_RESTING)
+		rest_on(scan);
+	else
+		go_on(scan);
+}
+
+static void
+on_lost(void *arg, const struct rmq_close *why)
+{
+	breaks(arg, why);
+}
+
+static void
+on_closed(void *arg)
+{
+	struct scan *scan = arg;
+
+	scan_enter(scan, SCAN_CLOSED);
+	scan->cbs->closed(scan->arg);
 }
 
 /* The first count: `ready` messages, or nobody may know (-1). */
@@ -337,14 +260,14 @@ start_reading(struct scan *scan, int64_t ready)
 		return;
 	}
 	scan_enter(scan, SCAN_READING);
-	open_next(scan);
+	go_on(scan);
 }
 
 /* A count after a silence. */
 static void
 look_again(struct scan *scan, int64_t ready)
 {
-	if (scan->seen != scan->seen_at_look || scan->active == NULL)
+	if (scan->seen != scan->seen_at_look)
 		return;
 	if (ready > 0) {
 		if (!scan->stalled)
@@ -355,25 +278,30 @@ look_again(struct scan *scan, int64_t ready)
 		return;
 	}
 	scan->enough = true;
-	cancel_active(scan);
+	chain_cancel(scan->chain);
+}
+
+static void
+counted(struct scan *scan, int64_t ready)
+{
+	drop_counter(scan);
+	if (scan->state == SCAN_COUNTING)
+		start_reading(scan, ready);
+	else
+		look_again(scan, ready);
 }
 
 static void
 counter_reply(void *arg, const struct rmq_reply *reply)
 {
 	struct scan *scan = arg;
-	int64_t ready = reply->ok ? (int64_t)reply->message_count : -1;
 
-	/* Whoever may not ask still may read. */
-	if (!reply->ok && reply->error->code != ACCESS_REFUSED) {
-		breaks(scan, reply->error);
-		return;
-	}
-	drop_counter(scan);
-	if (scan->state == SCAN_COUNTING)
-		start_reading(scan, ready);
+	if (reply->ok)
+		counted(scan, reply->message_count);
+	else if (reply->error->code == ACCESS_REFUSED)
+		counted(scan, -1); /* who may not ask still may read */
 	else
-		look_again(scan, ready);
+		breaks(scan, reply->error);
 }
 
 static void
@@ -398,39 +326,42 @@ counter_closed(void *arg, const struct rmq_close *why)
 static void
 count(struct scan *scan)
 {
-	static const struct rmq_channel_cbs cbs = { .opened = counter_opened,
-		.closed = counter_closed };
+	static const struct rmq_channel_cbs cbs = {
+		.opened = counter_opened,
+		.closed = counter_closed,
+	};
 
 	if (scan->counter != NULL)
 		return;
 	scan->counter = rmq_channel_open(scan->conn, &cbs, scan);
-	if (scan->counter != NULL)
-		return;
-	/* No channel left: nobody knows. */
-	if (scan->state == SCAN_COUNTING)
-		start_reading(scan, -1);
-	else
-		look_again(scan, -1);
+	if (scan->counter == NULL)
+		counted(scan, -1);
 }
 
-/* From time to time while a consumer is there: does it still get any? */
+/* From time to time while messages are taken: do some still come? */
 static void
-look(void *arg)
+look(struct scan *scan)
 {
-	struct scan *scan = arg;
-
-	if (scan->active == NULL)
+	if (!chain_is_filling(scan->chain))
 		return;
 	scan->quiet = scan->seen == scan->seen_at_look ? scan->quiet + 1 : 0;
 	scan->seen_at_look = scan->seen;
-	loop_timer_start(scan->loop, scan->look, QUIET_LOOK_MS);
-	if (scan->quiet < QUIET_LOOKS || scan->enough)
-		return;
-	scan->quiet = 0;
-	if (scan->state == SCAN_READING)
+	loop_timer_start(scan->loop, scan->timer, QUIET_LOOK_MS);
+	if (scan->quiet >= QUIET_LOOKS && !scan->enough) {
+		scan->quiet = 0;
 		count(scan);
+	}
+}
+
+static void
+on_timer(void *arg)
+{
+	struct scan *scan = arg;
+
+	if (scan->state == SCAN_RESTING)
+		give_back(scan);
 	else
-		cancel_active(scan);
+		look(scan);
 }
 
 /* What is done from the loop, so that no callback runs inside a call. */
@@ -439,20 +370,18 @@ later(void *arg)
 {
 	struct scan *scan = arg;
 
-	if (scan->state == SCAN_COUNTING) {
+	if (scan->state == SCAN_COUNTING && scan->conn != NULL)
 		count(scan);
-	} else if (scan->state == SCAN_READING) {
-		ends(scan);
-	} else if (scan->state == SCAN_CLOSING) {
-		scan_enter(scan, SCAN_CLOSED);
-		scan->cbs->closed(scan->arg);
-	}
+	else
+		go_on(scan);
 }
 
 struct scan *
 scan_new(struct loop *loop, struct rmq_conn *conn,
     const struct scan_options *options, const struct scan_cbs *cbs, void *arg)
 {
+	static const struct chain_cbs chain_cbs = { on_message, on_filled,
+		on_lost, on_closed };
 	struct scan *scan = xcalloc(1, sizeof(*scan));
 
 	scan->loop = loop;
@@ -461,7 +390,8 @@ scan_new(struct loop *loop, struct rmq_conn *conn,
 	scan->cbs = cbs;
 	scan->arg = arg;
 	scan->pull = true;
-	scan->look = loop_timer_new(loop, look, scan);
+	scan->chain = chain_new(loop, conn, options->queue, &chain_cbs, scan);
+	scan->timer = loop_timer_new(loop, on_timer, scan);
 	loop_task_init(&scan->task, later, scan);
 	loop_defer(loop, &scan->task);
 	return scan;
@@ -470,44 +400,44 @@ scan_new(struct loop *loop, struct rmq_conn *conn,
 void
 scan_pull(struct scan *scan, bool on)
 {
+	if (on && !scan->pull)
+		loop_defer(scan->loop, &scan->task);
 	scan->pull = on;
-	open_next(scan);
 }
 
 void
-scan_ack(struct scan *scan, struct scan_ref ref)
+scan_ack(struct scan *scan, struct chain_ref ref)
 {
-	struct scan_channel *link = ref.channel;
-
-	if (link->channel == NULL) {
-		scan->orphans++;
-		return;
-	}
-	scan->acked++;
-	if (link != scan->active) {
-		rmq_ack(link->channel, ref.tag);
-		return;
-	}
-	if (link->acks == NULL)
-		link->acks = xcalloc(link->want, sizeof(*link->acks));
-	link->acks[link->ack_count++] = ref.tag;
+	chain_ack(scan->chain, ref);
 }
 
 void
-scan_close(struct scan *scan)
+scan_close(struct scan *scan, int64_t rest_ms)
 {
-	if (scan->state >= SCAN_CLOSING)
+	if (scan->state >= SCAN_SKIMMING)
 		return;
-	drop_counter(scan);
-	scan_enter(scan, SCAN_CLOSING);
-	/*
-	 * With a consumer at work, what the chain's head gives back would be
-	 * delivered again, behind what is held.
-	 */
-	if (scan->active != NULL && scan->active->consumer != NULL)
+	scan->rest_ms = rest_ms;
+	if (scan->state != SCAN_READING) {
+		rest(scan);
+		return;
+	}
+	scan_enter(scan, SCAN_SKIMMING);
+	if (chain_is_filling(scan->chain))
 		start_looking(scan);
 	else
-		close_next(scan);
+		go_on(scan);
+}
+
+void
+scan_hurry(struct scan *scan)
+{
+	scan->rest_ms = 0;
+	if (scan->state == SCAN_SKIMMING) {
+		scan->enough = true;
+		chain_cancel(scan->chain);
+	} else if (scan->state == SCAN_RESTING) {
+		rest_on(scan);
+	}
 }
 
 void
@@ -517,6 +447,10 @@ scan_detach(struct scan *scan)
 	drop_counter(scan);
 	if (scan->state < SCAN_BROKEN)
 		scan_enter(scan, SCAN_BROKEN);
+	else if (scan->state == SCAN_SKIMMING)
+		rest(scan);
+	else if (scan->state == SCAN_RESTING)
+		rest_on(scan);
 }
 
 void
@@ -525,15 +459,9 @@ scan_free(struct scan *scan)
 	if (scan == NULL)
 		return;
 	loop_undefer(scan->loop, &scan->task);
-	loop_timer_free(scan->loop, scan->look);
+	loop_timer_free(scan->loop, scan->timer);
 	drop_counter(scan);
-	for (size_t i = 0; i < scan->chain_len; i++) {
-		if (scan->chain[i]->channel != NULL)
-			rmq_channel_abandon(scan->chain[i]->channel);
-		free(scan->chain[i]->acks);
-		free(scan->chain[i]);
-	}
-	free(scan->chain);
+	chain_free(scan->chain);
 	free(scan);
 }
 
@@ -546,13 +474,13 @@ scan_seen(const struct scan *scan)
 uint64_t
 scan_held(const struct scan *scan)
 {
-	return scan->seen - scan->acked;
+	return chain_held(scan->chain);
 }
 
 uint64_t
 scan_orphans(const struct scan *scan)
 {
-	return scan->orphans;
+	return chain_orphans(scan->chain);
 }
 
 uint64_t

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * One pass over a dead-letter queue, without changing its order. Messages are
- * held in a chain of channels, filled one after another; acks of single
- * messages stay cheap because each channel holds few. What is not acked is
- * given back by closing the channels in the chain's order, each close
- * awaited: only that keeps the order of a quorum queue.
- *
- * A consumer is cancelled only when its prefetch is used up and nothing was
- * acked: what is on its way to a cancelled consumer is put back at once, out
- * of order, and comes twice. So acks wait until their channel is full, and a
- * scan that is told to close first lets the channel being filled fill up.
+ * One pass over a dead-letter queue that leaves its order whole (chain.h says
+ * how messages are held).
  *
  * The pass is bounded: it takes as many as the queue had ready at the start
  * (or as we ourselves gave back just before, which may not be counted yet),
  * or fewer when the queue is empty and stays silent. What comes in meanwhile
  * is not touched.
+ *
+ * It is also whole: told to close early, it takes the rest unread and gives
+ * all of it back. A quorum queue keeps what was given back apart, in front of
+ * its other messages; a part of it given back once more would go behind the
+ * part that was not taken.
+ *
+ * Acks need time. A busy broker keeps them with the channel, and forgets them
+ * when that closes; the messages come again. So a scan rests before it closes
+ * its channels, for as long as its owner says.
  *
  * A channel that goes by itself breaks the pass: `lost` says so once, refs
  * into that channel are void, the rest is still held and to be given back.
@@ -27,23 +28,17 @@
 #include <stdint.h>
 
 #include "amqp/channel.h"
-#include "lib/compiler.h"
 #include "lib/loop.h"
+#include "redrive/chain.h"
 
 #define SCAN_PREFETCH 5000
 
 struct scan;
-struct scan_channel;
 
-/* A message that the scan holds. */
-struct scan_ref {
-	struct scan_channel *channel;
-	uint64_t tag;
-};
-
+/* Called from the loop, never inside a call. */
 struct scan_cbs {
 	/* One message, in the queue's order; it is the callback's to free. */
-	void (*letter)(void *arg, struct scan_ref, struct rmq_message *,
+	void (*letter)(void *arg, struct chain_ref, struct rmq_message *,
 	    bool redelivered);
 	/* The pass has seen everything; the window is still held. */
 	void (*end)(void *arg);
@@ -67,20 +62,24 @@ struct scan *scan_new(struct loop *, struct rmq_conn *,
 /* Off: no further channel is opened; the one being filled fills up. */
 void scan_pull(struct scan *, bool on);
 /* Acks one message, once. */
-void scan_ack(struct scan *, struct scan_ref);
-/* Gives back what is held, in order; `closed` follows, never inside. */
-void scan_close(struct scan *);
+void scan_ack(struct scan *, struct chain_ref);
 /*
- * Lets go of everything at once, no callback any more; NULL is fine. Not from
- * a callback but `closed`.
+ * Takes the rest, rests until `rest_ms` after the last ack, and gives back
+ * what is held, in order; `closed` follows.
  */
-void scan_free(struct scan *);
-
+void scan_close(struct scan *, int64_t rest_ms);
+/* Gives back at once, in whatever order: time is up. After scan_close. */
+void scan_hurry(struct scan *);
 /*
- * The connection is gone, its channels are closed: the pass is broken, and
- * there is nothing to give back. No `lost` for it.
+ * The connection is gone, its channels are closed: the pass is broken. No
+ * `lost` for it.
  */
 void scan_detach(struct scan *);
+/*
+ * Lets go of everything at once, no callback any more; NULL is fine. From
+ * callbacks only from `closed`.
+ */
+void scan_free(struct scan *);
 
 /* Messages seen so far, and those of them not acked. */
 uint64_t scan_seen(const struct scan *);

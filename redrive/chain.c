@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "redrive/chain.h"
+
+#include <stdlib.h>
+
+#include "lib/xalloc.h"
+
+struct chain_link {
+	struct chain *chain;
+	struct rmq_channel *channel;   /* NULL: gone */
+	struct rmq_consumer *consumer; /* NULL: none (yet, or any more) */
+	uint16_t want, received;
+	bool cancelling;
+	uint64_t *acks; /* tags to ack when the consumer is gone */
+	size_t ack_count;
+};
+
+struct chain {
+	struct loop *loop;
+	struct rmq_conn *conn;
+	const char *queue;
+	const struct chain_cbs *cbs;
+	void *arg;
+	struct chain_link **links;
+	size_t count;
+	struct chain_link *filling; /* NULL: none */
+	struct chain_link *closing; /* its close is awaited; NULL: none */
+	struct loop_task done;	    /* tells `closed` */
+	uint64_t received, acked, orphans;
+	int64_t acked_ms;
+};
+
+/*
+ * Closing: the first channel that is still there; the next one when its close
+ * is answered.
+ */
+static void
+close_next(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->count; i++) {
+		if (chain->links[i]->channel != NULL) {
+			chain->closing = chain->links[i];
+			rmq_channel_close(chain->closing->channel);
+			return;
+		}
+	}
+	chain->closing = NULL;
+	loop_defer(chain->loop, &chain->done);
+}
+
+/* Nothing more comes on this link. */
+static void
+stop_filling(struct chain_link *link)
+{
+	struct chain *chain = link->chain;
+
+	link->consumer = NULL;
+	chain->filling = NULL;
+	for (size_t i = 0; i < link->ack_count; i++)
+		rmq_ack(link->channel, link->acks[i]);
+	if (link->ack_count > 0)
+		chain->acked_ms = loop_now_ms(chain->loop);
+	link->ack_count = 0;
+}
+
+static void
+link_cancelled(void *arg, const struct rmq_reply *reply)
+{
+	struct chain_link *link = arg;
+
+	/* Not ok: the channel is going, and `closed` says so. */
+	if (!reply->ok || link->consumer == NULL)
+		return;
+	stop_filling(link);
+	link->chain->cbs->filled(link->chain->arg);
+}
+
+static void
+cancel(struct chain_link *link)
+{
+	if (link->cancelling)
+		return;
+	link->cancelling = true;
+	if (link->consumer != NULL)
+		rmq_cancel(link->consumer, link_cancelled);
+}
+
+static void
+link_delivery(void *arg, const struct rmq_delivery *delivery)
+{
+	struct chain_link *link = arg;
+	struct chain *chain = link->chain;
+	const struct chain_ref ref = { link, delivery->tag };
+
+	chain->received++;
+	if (++link->received >= link->want)
+		cancel(link);
+	chain->cbs->message(chain->arg, ref, delivery->message,
+	    delivery->redelivered);
+}
+
+static void
+link_revoked(void *arg)
+{
+	static const struct rmq_close why = {
+		.fault = RMQ_FAULT_SERVER,
+		.text = "the broker cancelled the consumer",
+	};
+	struct chain_link *link = arg;
+
+	stop_filling(link);
+	link->chain->cbs->lost(link->chain->arg, &why);
+}
+
+static void
+link_opened(void *arg)
+{
+	static const struct rmq_consumer_cbs cbs = { link_delivery,
+		link_revoked };
+	struct chain_link *link = arg;
+
+	/* Cancelled before it began. */
+	if (link->cancelling) {
+		stop_filling(link);
+		link->chain->cbs->filled(link->chain->arg);
+		return;
+	}
+	rmq_qos(link->channel, link->want, NULL, NULL);
+	link->consumer = rmq_consume(link->channel, link->chain->queue, 0,
+	    rmq_slice_of(NULL), &cbs, link, NULL);
+}
+
+static void
+link_closed(void *arg, const struct rmq_close *why)
+{
+	struct chain_link *link = arg;
+	struct chain *chain = link->chain;
+
+	link->channel = NULL;
+	link->consumer = NULL;
+	chain->acked -= link->ack_count;
+	chain->orphans += link->ack_count;
+	link->ack_count = 0;
+	if (chain->filling == link)
+		chain->filling = NULL;
+	if (chain->closing == link)
+		close_next(chain);
+	else if (chain->closing == NULL)
+		chain->cbs->lost(chain->arg, why);
+}
+
+static void
+tell_closed(void *arg)
+{
+	struct chain *chain = arg;
+
+	chain->cbs->closed(chain->arg);
+}
+
+struct chain *
+chain_new(struct loop *loop, struct rmq_conn *conn, const char *queue,
+    const struct chain_cbs *cbs, void *arg)
+{
+	struct chain *chain = xcalloc(1, sizeof(*chain));
+
+	chain->loop = loop;
+	chain->conn = conn;
+	chain->queue = queue;
+	chain->cbs = cbs;
+	chain->arg = arg;
+	loop_task_init(&chain->done, tell_closed, chain);
+	return chain;
+}
+
+void
+chain_free(struct chain *chain)
+{
+	if (chain == NULL)
+		return;
+	loop_undefer(chain->loop, &chain->done);
+	for (size_t i = 0; i < chain->count; i++) {
+		if (chain->links[i]->channel != NULL)
+			rmq_channel_abandon(chain->links[i]->channel);
+		free(chain->links[i]->acks);
+		free(chain->links[i]);
+	}
+	free(chain->links);
+	free(chain);
+}
+
+int
+chain_take(struct chain *chain, uint16_t want)
+{
+	static const struct rmq_channel_cbs cbs = {
+		.opened = link_opened,
+		.closed = link_closed,
+	};
+	struct chain_link *link = xcalloc(1, sizeof(*link));
+
+	link->chain = chain;
+	link->want = want;
+	link->channel = rmq_channel_open(chain->conn, &cbs, link);
+	if (link->channel == NULL) {
+		free(link);
+		return -1;
+	}
+	chain->links = xrealloc(chain->links,
+	    (chain->count + 1) * sizeof(struct chain_link *));
+	chain->links[chain->count++] = link;
+	chain->filling = link;
+	return 0;
+}
+
+bool
+chain_is_filling(const struct chain *chain)
+{
+	return chain->filling != NULL;
+}
+
+void
+chain_cancel(struct chain *chain)
+{
+	if (chain->filling != NULL)
+		cancel(chain->filling);
+}
+
+void
+chain_ack(struct chain *chain, struct chain_ref ref)
+{
+	struct chain_link *link = ref.link;
+
+	if (link->channel == NULL) {
+		chain->orphans++;
+		return;
+	}
+	chain->acked++;
+	if (link != chain->filling) {
+		rmq_ack(link->channel, ref.tag);
+		chain->acked_ms = loop_now_ms(chain->loop);
+		return;
+	}
+	if (link->acks == NULL)
+		link->acks = xcalloc(link->want, sizeof(*link->acks));
+	link->acks[link->ack_count++] = ref.tag;
+}
+
+void
+chain_close(struct chain *chain)
+{
+	close_next(chain);
+}
+
+uint64_t
+chain_held(const struct chain *chain)
+{
+	return chain->received - chain->acked;
+}
+
+uint64_t
+chain_orphans(const struct chain *chain)
+{
+	return chain->orphans;
+}
+
+int64_t
+chain_acked_ms(const struct chain *chain)
+{
+	return chain->acked_ms;
+}
