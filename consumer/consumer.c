@@ -10,7 +10,7 @@
 #include "consumer/pipeline.h"
 #include "consumer/session.h"
 #include "consumer/settle.h"
-#include "consumer/startup.h"
+#include "dlx/startup.h"
 #include "dlx/topology.h"
 #include "lib/cli.h"
 #include "lib/log.h"

@@ -18,14 +18,10 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/pipeline.h \
 	consumer/policy.c \
 	consumer/policy.h \
-	consumer/rights.c \
-	consumer/rights.h \
 	consumer/session.c \
 	consumer/session.h \
 	consumer/settle.c \
 	consumer/settle.h \
-	consumer/startup.c \
-	consumer/startup.h \
 	consumer/subscription.c \
 	consumer/subscription.h \
 	consumer/window.c \

@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-#include "consumer/rights.h"
 #include "dlx/broker.h"
 #include "dlx/provision.h"
+#include "dlx/rights.h"
 #include "dlx/topology.h"
 #include "lib/backoff.h"
 #include "lib/log.h"

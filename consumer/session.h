@@ -20,7 +20,7 @@
 #include "config/conf.h"
 #include "consumer/meter.h"
 #include "consumer/settle.h"
-#include "consumer/startup.h"
+#include "dlx/startup.h"
 #include "lib/buf.h"
 #include "lib/loop.h"
 #include "lib/stream.h"

@@ -13,6 +13,10 @@ dlx_libdlx_a_SOURCES = \
 	dlx/ladder.h \
 	dlx/provision.c \
 	dlx/provision.h \
+	dlx/rights.c \
+	dlx/rights.h \
+	dlx/startup.c \
+	dlx/startup.h \
 	dlx/topology.c \
 	dlx/topology.h \
 	dlx/topology_names.c \

@@ -5,8 +5,7 @@ check_PROGRAMS += \
 	tests/consumer/test_budget \
 	tests/consumer/test_consumer \
 	tests/consumer/test_order \
-	tests/consumer/test_policy \
-	tests/consumer/test_startup
+	tests/consumer/test_policy
 tests_consumer_test_budget_SOURCES = tests/consumer/test_budget.c tests/unit.h
 tests_consumer_test_budget_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_consumer_SOURCES = tests/consumer/test_consumer.c \
@@ -17,6 +16,3 @@ tests_consumer_test_order_SOURCES = tests/consumer/test_order.c tests/unit.h
 tests_consumer_test_order_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_policy_SOURCES = tests/consumer/test_policy.c tests/unit.h
 tests_consumer_test_policy_LDADD = $(CONSUMER_TESTS_LDADD)
-tests_consumer_test_startup_SOURCES = tests/consumer/test_startup.c \
-	tests/unit.h
-tests_consumer_test_startup_LDADD = $(CONSUMER_TESTS_LDADD)

@@ -5,6 +5,7 @@ check_PROGRAMS += \
 	tests/dlx/test_envelope_read \
 	tests/dlx/test_envelope_write \
 	tests/dlx/test_ladder \
+	tests/dlx/test_startup \
 	tests/dlx/test_topology \
 	tests/dlx/test_topology_run
 LETTER_SOURCES = tests/dlx/dump.c tests/dlx/dump.h tests/dlx/letter.c \
@@ -17,6 +18,8 @@ tests_dlx_test_envelope_write_SOURCES = tests/dlx/test_envelope_write.c \
 tests_dlx_test_envelope_write_LDADD = $(TESTS_DLX_LIBS)
 tests_dlx_test_ladder_SOURCES = tests/dlx/test_ladder.c tests/unit.h
 tests_dlx_test_ladder_LDADD = $(TESTS_DLX_LIBS)
+tests_dlx_test_startup_SOURCES = tests/dlx/test_startup.c tests/unit.h
+tests_dlx_test_startup_LDADD = $(TESTS_DLX_LIBS)
 tests_dlx_test_topology_SOURCES = tests/dlx/test_topology.c \
 	tests/dlx/dump.c tests/dlx/dump.h tests/unit.h
 tests_dlx_test_topology_LDADD = $(TESTS_DLX_LIBS)

@@ -5,11 +5,11 @@
  * an operator can do about each. Pure. Everything else is tried again; and
  * once it runs, so is all of this.
  */
-#ifndef DLO_CONSUMER_STARTUP_H
-#define DLO_CONSUMER_STARTUP_H
+#ifndef DLO_DLX_STARTUP_H
+#define DLO_DLX_STARTUP_H
 
 #include "amqp/conn.h"
-#include "consumer/rights.h"
+#include "dlx/rights.h"
 #include "dlx/topology_run.h"
 #include "lib/cli.h"
 

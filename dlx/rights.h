@@ -6,8 +6,8 @@
  * each exchange gets an empty message with a routing key that no queue is
  * bound by: it comes back, or is refused.
  */
-#ifndef DLO_CONSUMER_RIGHTS_H
-#define DLO_CONSUMER_RIGHTS_H
+#ifndef DLO_DLX_RIGHTS_H
+#define DLO_DLX_RIGHTS_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-#include "consumer/rights.h"
+#include "dlx/rights.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "tests/unit.h"
 
-#include "consumer/startup.h"
+#include "dlx/startup.h"
 
 static void
 check(const char *what, struct startup_fault fault, int exit_code)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-#include "consumer/startup.h"
+#include "dlx/startup.h"
 
 /* AMQP reply codes. */
 enum {
