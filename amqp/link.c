@@ -180,7 +180,8 @@ schedule_attempt(struct rmq_link *link, bool lasted)
 		delay_ms = backoff_delay_ms(&reconnect, ++link->failures,
 		    loop_random_unit(link->loop));
 	}
-	link->node = (link->node + 1) % link->options.node_count;
+	if (++link->node == link->options.node_count)
+		link->node = 0;
 	link->connect_now = delay_ms == 0;
 	if (delay_ms == 0)
 		loop_defer(link->loop, &link->turn);
@@ -366,15 +367,21 @@ on_timer(void *arg)
 static void
 drop(const void *owned)
 {
-	free((void *)(uintptr_t)owned);
+	void *ptr;
+
+	memcpy(&ptr, &owned, sizeof(ptr));
+	free(ptr);
 }
 
 static void
 drop_secret(const char *owned)
 {
-	if (owned != NULL)
-		explicit_bzero((char *)(uintptr_t)owned, strlen(owned));
-	drop(owned);
+	char *ptr;
+
+	memcpy(&ptr, &owned, sizeof(ptr));
+	if (ptr != NULL)
+		explicit_bzero(ptr, strlen(ptr));
+	free(ptr);
 }
 
 static void
@@ -454,6 +461,7 @@ rmq_link_new(struct loop *loop, struct stream_net *net,
 {
 	struct rmq_link *link = xcalloc(1, sizeof(*link));
 
+	assert(options->node_count > 0);
 	link->loop = loop;
 	link->net = net;
 	link->cbs = cbs;

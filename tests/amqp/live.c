@@ -250,7 +250,7 @@ live_init(struct live *l, struct rmq_conn_options *conn)
 
 	memset(l, 0, sizeof(*l));
 	STAILQ_INIT(&l->got);
-	node.port = (uint16_t)atoi(env("DLO_LIVE_PORT"));
+	node.port = (uint16_t)strtoul(env("DLO_LIVE_PORT"), NULL, 10);
 	l->loop = loop_libevent_new();
 	l->net = stream_libevent_new(l->loop);
 	l->guard = loop_timer_new(l->loop, on_late, l);
@@ -1006,7 +1006,7 @@ nothing_is_lost_over_cut_connections(void **state)
 		char text[8] = "";
 
 		memcpy(text, got->message->body.ptr, got->message->body.len);
-		seen[atoi(text)] = true;
+		seen[strtoul(text, NULL, 10)] = true;
 	}
 	for (i = 0; i < 3000; i++)
 		missing += !seen[i];

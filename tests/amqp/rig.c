@@ -3,6 +3,7 @@
 #include "tests/unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/amqp/rig.h"
 
@@ -241,8 +242,7 @@ rig_channel(struct rig *rig, struct rig_end *end)
 	ch = rmq_channel_open(rig->conn, &rig_channel_cbs, end);
 	assert_non_null(ch);
 	rig_flush(rig);
-	assert_int_equal(sscanf(buf_str(&rig->log), "> %hu channel.open", &id),
-	    1);
+	id = (uint16_t)strtoul(buf_str(&rig->log) + strlen("> "), NULL, 10);
 	buf_reset(&rig->log);
 	wire_channel_open_ok(&rig->in, id);
 	rig_feed(rig);

@@ -3,8 +3,9 @@
 /*
  * The publisher through the real engine, against a broker that does with a
  * message what its body says: "ok", "nack", "return", "mute" (no answer),
- * "404" (closes the channel), "541" (closes the connection), "hold" (confirms
- * only with the next one).
+ * "404" (closes the channel), "541" (closes the connection), "once" (closes
+ * the channel, but only the first time), "hold" (confirms only with the next
+ * one).
  */
 #include "tests/unit.h"
 
@@ -39,6 +40,7 @@ struct bench {
 	char bodies[TICKETS][8];
 	unsigned sent;
 	unsigned accepted[TICKETS]; /* copies that the broker took */
+	unsigned seen[TICKETS];
 	void (*on_done)(struct bench *, unsigned i);
 };
 
@@ -122,8 +124,9 @@ broker_publish(struct bench *b, uint16_t id, struct rmq_slice body)
 	assert_in_range(body.len, 2, 7);
 	snprintf(what, sizeof(what), "%.*s", (int)body.len,
 	    (const char *)body.ptr);
-	i = (unsigned)atoi(ch->key + 1);
-	if (strcmp(what, "404") == 0) {
+	i = (unsigned)strtoul(ch->key + 1, NULL, 10);
+	if (strcmp(what, "404") == 0 ||
+	    (strcmp(what, "once") == 0 && b->seen[i]++ == 0)) {
 		broker_close_channel(b, id);
 		return;
 	}
@@ -447,6 +450,10 @@ finds_the_culprits(void **state)
 		{ "ok 404 ok 404 404 ok", "1 3 4" },
 		{ "hold hold 404 hold hold ok", "2" },
 		{ "nack 404 return ok", "1" },
+		/* Not again when sent alone: it was not to blame. */
+		{ "once", "" },
+		{ "ok once", "" },
+		{ "once 404 ok", "1" },
 		{ "404 404 404 404 404 404 404 404 404", "0 1 2 3 4 5 6 7 8" },
 	};
 	size_t i;
