@@ -203,10 +203,6 @@ handle_down(struct redrive *r, const char *what, const struct rmq_link *link,
 {
 	if (r->state >= REDRIVE_CLOSING)
 		return;
-	log_warn("broker_lost", LOG_STR("connection", what),
-	    LOG_STR("node", link != NULL ? rmq_link_node(link) : NULL),
-	    LOG_STR("fault", rmq_fault_name(why->fault)),
-	    LOG_UINT("code", why->code), LOG_STR("text", why->text));
 	if (r->state == REDRIVE_STARTING && why->fault == RMQ_FAULT_AUTH)
 		give_up(r, CLI_DENIED, what, why->text,
 		    "check user and password");
@@ -222,8 +218,6 @@ on_scan_up(void *arg, struct rmq_conn *conn)
 {
 	struct redrive *r = arg;
 
-	log_info("broker_connected", LOG_STR("connection", "scan"),
-	    LOG_STR("node", rmq_link_node(r->scan)));
 	rmq_link_read_enable(r->scan, !r->stash.over);
 	if (r->state == REDRIVE_STARTING) {
 		check_started(r);
@@ -275,8 +269,6 @@ on_publish_up(void *arg, struct rmq_conn *conn)
 {
 	struct redrive *r = arg;
 
-	log_info("broker_connected", LOG_STR("connection", "publish"),
-	    LOG_STR("node", rmq_link_node(r->publish)));
 	r->job_env.frame_max = rmq_conn_frame_max(conn);
 	rmq_publisher_attach(r->publisher, conn);
 	check_started(r);

@@ -127,7 +127,7 @@ class Daemon(RedriveCase):
         self.broker.ctl("close_all_connections", "--vhost", self.vhost,
                         "test")
         self._channel = None
-        daemon.wait_log("broker_lost", connection="scan")
+        daemon.wait_log("broker_down")
         daemon.wait_log("job_ended", end="complete")
         self.assertEqual(set(self.ids_in("orders")), set(ids))
         self.assertEqual(self.depth("orders.dlq"), 0)
@@ -204,6 +204,6 @@ class Daemon(RedriveCase):
         config = self.redrive_config()
         config["broker"]["nodes"] = ["amqp://127.0.0.1:1"]
         daemon = self.redrive(config, ready=False)
-        daemon.wait_log("broker_lost", count=2)
+        daemon.wait_log("broker_down", count=2)
         self.assertEqual(daemon.get("/healthz")[0], 200)
         self.assertEqual(daemon.get("/readyz")[0], 503)
