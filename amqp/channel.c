@@ -108,7 +108,7 @@ rmq_channel_close(struct rmq_channel *ch)
 	rmq_content_drop(ch);
 	/* Only the last answer counts now. */
 	TAILQ_FOREACH(request, &ch->requests, entry)
-		request->sent_us = ch->conn->now_us;
+		request->sent_us = RMQ_UNSTAMPED;
 	rmq_request_push(ch, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL, NULL);
 	rmq_codec_write(ch->conn, ch->id, AMQP_CHANNEL_CLOSE_METHOD, &method,
 	    0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * The connection: bytes in and out, time, and its end. The handshake and the
- * rest of channel 0 are in handshake.c.
+ * The connection: bytes in and out, and its end. Time is in conn_time.c, the
+ * handshake and the rest of channel 0 in handshake.c.
  *
  * It owns its channels and both buffers. Any callback may end it (close,
  * lost), so that whoever calls one looks at the state again; memory of
@@ -25,9 +25,8 @@
 #define DEFAULT_FRAME_MAX   131072
 #define DEFAULT_TIMEOUT_MS  10000
 
-#define US_PER_S 1000000
-/* A request unanswered for this long means that the peer is broken. */
-#define REQUEST_TIMEOUT_US (60LL * US_PER_S)
+/* Input that needed more room than this does not keep it. */
+#define IN_KEEP_BYTES (1u << 20)
 
 const char *
 rmq_fault_name(enum rmq_fault fault)
@@ -51,8 +50,8 @@ rmq_fault_name(enum rmq_fault fault)
 	return "?";
 }
 
-static const char *
-state_name(enum rmq_conn_state state)
+const char *
+rmq_conn_state_name(enum rmq_conn_state state)
 {
 	switch (state) {
 	case RMQ_CONN_STARTING:
@@ -86,8 +85,9 @@ rmq_conn_enter(struct rmq_conn *conn, enum rmq_conn_state state)
 		legal = conn->state != RMQ_CONN_CLOSED;
 	if (!legal)
 		abort();
-	log_debug("amqp_connection", LOG_STR("from", state_name(conn->state)),
-	    LOG_STR("to", state_name(state)));
+	log_debug("amqp_connection",
+	    LOG_STR("from", rmq_conn_state_name(conn->state)),
+	    LOG_STR("to", rmq_conn_state_name(state)));
 	conn->state = state;
 }
 
@@ -262,7 +262,9 @@ input_frame(struct rmq_conn *conn, struct rmq_slice *from)
 		from->len -= need;
 	}
 	on_frame(conn, &frame);
-	if (copied)
+	if (copied && conn->in.space > IN_KEEP_BYTES)
+		buf_clear(&conn->in);
+	else if (copied)
 		buf_reset(&conn->in);
 	recycle_amqp_pool(&conn->pool);
 }
@@ -305,6 +307,7 @@ rmq_conn_flush(struct rmq_conn *conn, int64_t now_us)
 	struct rmq_channel *ch;
 
 	conn->now_us = now_us;
+	rmq_conn_stamp(conn);
 	while ((ch = TAILQ_FIRST(&conn->dirty)) != NULL)
 		rmq_channel_write_acks(ch);
 	if (conn->busy == 0) {
@@ -315,147 +318,6 @@ rmq_conn_flush(struct rmq_conn *conn, int64_t now_us)
 		conn->sent_us = now_us;
 	conn->woken = false;
 	return &conn->out;
-}
-
-static int64_t
-min_us(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Heartbeats run from the tune on. */
-static bool
-heart_beats(const struct rmq_conn *conn)
-{
-	return conn->heartbeat_s != 0 && conn->state >= RMQ_CONN_OPENING &&
-	    conn->state != RMQ_CONN_CLOSED;
-}
-
-static int64_t
-send_due_us(const struct rmq_conn *conn)
-{
-	return conn->sent_us + conn->heartbeat_s * (US_PER_S / 2LL);
-}
-
-static int64_t
-silent_due_us(const struct rmq_conn *conn)
-{
-	return conn->seen_us + conn->heartbeat_s * (US_PER_S * 2LL);
-}
-
-/* Answers can be expected: the peer reads us, and we read the peer. */
-static bool
-answers_flow(const struct rmq_conn *conn)
-{
-	return conn->requests > 0 && !conn->blocked && conn->reading;
-}
-
-int64_t
-rmq_conn_deadline_us(const struct rmq_conn *conn)
-{
-	int64_t due = INT64_MAX;
-
-	if (conn->state == RMQ_CONN_CLOSED)
-		return due;
-	if (conn->state != RMQ_CONN_OPEN)
-		due = conn->phase_us + conn->timeout_us;
-	else if (answers_flow(conn))
-		due = conn->check_us;
-	if (heart_beats(conn)) {
-		due = min_us(due, send_due_us(conn));
-		if (conn->reading)
-			due = min_us(due, silent_due_us(conn));
-	}
-	return due;
-}
-
-static void
-end_silent(struct rmq_conn *conn, const char *what)
-{
-	struct rmq_close close;
-
-	rmq_close_set(&close, RMQ_FAULT_SILENT, 0, 0, "%s", what);
-	rmq_conn_end(conn, &close);
-}
-
-static void
-tick_phase(struct rmq_conn *conn)
-{
-	struct rmq_close close;
-
-	if (conn->now_us < conn->phase_us + conn->timeout_us)
-		return;
-	rmq_close_set(&close, RMQ_FAULT_SILENT, 0, 0,
-	    "no answer in the %s phase within %lld ms", state_name(conn->state),
-	    (long long)conn->timeout_us / 1000);
-	rmq_conn_end(conn, &close);
-}
-
-static void
-tick_requests(struct rmq_conn *conn)
-{
-	const struct rmq_request *request;
-	struct rmq_close close;
-	uint16_t channel;
-
-	if (!answers_flow(conn) || conn->now_us < conn->check_us)
-		return;
-	request = rmq_request_overdue(conn, conn->now_us - REQUEST_TIMEOUT_US,
-	    &channel);
-	if (request == NULL)
-		return;
-	rmq_close_set(&close, RMQ_FAULT_SILENT, 0, 0,
-	    "no %s on channel %u within %d s", rmq_codec_name(request->answer),
-	    channel, (int)(REQUEST_TIMEOUT_US / US_PER_S));
-	rmq_conn_end(conn, &close);
-}
-
-static void
-tick_heart(struct rmq_conn *conn)
-{
-	if (conn->reading && conn->now_us >= silent_due_us(conn)) {
-		end_silent(conn, "the broker missed two heartbeats");
-		return;
-	}
-	if (conn->now_us < send_due_us(conn))
-		return;
-	conn->sent_us = conn->now_us;
-	if (conn->out.len == 0)
-		rmq_frame_end(&conn->out,
-		    rmq_frame_begin(&conn->out, RMQ_FRAME_HEARTBEAT, 0));
-	rmq_conn_wake(conn);
-}
-
-void
-rmq_conn_tick(struct rmq_conn *conn, int64_t now_us)
-{
-	/*
-	 * We send at half the interval, so a whole one without a call means
-	 * that this process slept: the silence is not the peer's.
-	 */
-	if (heart_beats(conn) &&
-	    now_us - conn->now_us > conn->heartbeat_s * (int64_t)US_PER_S)
-		conn->seen_us = now_us;
-	conn->now_us = now_us;
-	conn->busy++;
-	if (conn->state == RMQ_CONN_OPEN)
-		tick_requests(conn);
-	else if (conn->state != RMQ_CONN_CLOSED)
-		tick_phase(conn);
-	if (heart_beats(conn))
-		tick_heart(conn);
-	conn->busy--;
-}
-
-void
-rmq_conn_set_reading(struct rmq_conn *conn, bool on, int64_t now_us)
-{
-	conn->now_us = now_us;
-	if (on && !conn->reading) {
-		conn->seen_us = now_us;
-		rmq_request_restart(conn);
-	}
-	conn->reading = on;
 }
 
 void
@@ -474,7 +336,7 @@ rmq_conn_close(struct rmq_conn *conn)
 	while ((ch = TAILQ_FIRST(&conn->dirty)) != NULL)
 		rmq_channel_write_acks(ch);
 	rmq_conn_enter(conn, RMQ_CONN_CLOSING);
-	conn->phase_us = conn->now_us;
+	conn->phase_us = RMQ_UNSTAMPED;
 	rmq_handshake_send_close(conn, RMQ_CODE_OK, 0, "goodbye");
 }
 

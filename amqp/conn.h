@@ -28,7 +28,7 @@ struct rmq_conn_options {
 	const char *user;
 	const char *password;
 	const char *name;     /* shown by the management UI */
-	uint16_t heartbeat_s; /* offered; 0: none */
+	uint16_t heartbeat_s; /* offered; 0: as the broker likes */
 	uint16_t channel_max; /* offered; 0: 2047 */
 	uint32_t frame_max;   /* offered; 0: 131072 */
 	int64_t timeout_ms;   /* of handshake and close, each; 0: 10 s */

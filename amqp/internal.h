@@ -160,6 +160,9 @@ struct rmq_consumer {
 };
 TAILQ_HEAD(rmq_consumers, rmq_consumer);
 
+/* Begun since the last flush: the time of it is not known yet. */
+#define RMQ_UNSTAMPED INT64_MIN
+
 /* A request without its answer. */
 struct rmq_request {
 	TAILQ_ENTRY(rmq_request) entry;
@@ -167,7 +170,7 @@ struct rmq_request {
 	rmq_reply_cb *cb;
 	void *arg;
 	struct rmq_consumer *consumer; /* of consume and cancel, else NULL */
-	int64_t sent_us;
+	int64_t sent_us;	       /* or RMQ_UNSTAMPED */
 };
 TAILQ_HEAD(rmq_requests, rmq_request);
 
@@ -230,6 +233,7 @@ struct rmq_conn {
 	int64_t sent_us;    /* we did */
 	int64_t phase_us;   /* start of handshake or close */
 	size_t requests;    /* without their answer, on all channels */
+	bool unstamped;	    /* some of them are */
 	int64_t check_us;   /* when to look for overdue ones */
 	struct rmq_channel **channels; /* by id */
 	size_t channel_space;
@@ -239,8 +243,11 @@ struct rmq_conn {
 	char server_version[64];
 };
 
+const char *rmq_conn_state_name(enum rmq_conn_state);
 /* Something waits for the next flush. */
 void rmq_conn_wake(struct rmq_conn *);
+/* What has begun since the last flush begins now. */
+void rmq_conn_stamp(struct rmq_conn *);
 /* Moves on in the handshake or close; aborts on an illegal move. */
 void rmq_conn_enter(struct rmq_conn *, enum rmq_conn_state);
 /* The end, for the given reason: tells everybody. */
@@ -280,6 +287,8 @@ void rmq_request_lose(struct rmq_channel *, const struct rmq_close *);
 /* One that was sent before that time; NULL: none. */
 const struct rmq_request *rmq_request_overdue(struct rmq_conn *,
     int64_t before_us, uint16_t *channel);
+/* Those sent since the last flush were sent now. */
+void rmq_request_stamp(struct rmq_conn *);
 /* The clock of all starts anew: nothing could be answered until now. */
 void rmq_request_restart(struct rmq_conn *);
 

@@ -11,6 +11,7 @@ amqp_librmq_a_SOURCES = \
 	amqp/confirm.c \
 	amqp/conn.c \
 	amqp/conn.h \
+	amqp/conn_time.c \
 	amqp/consumer.c \
 	amqp/content.c \
 	amqp/declare.c \

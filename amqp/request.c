@@ -25,10 +25,11 @@ rmq_request_push(struct rmq_channel *ch, amqp_method_number_t answer,
 	request->answer = answer;
 	request->cb = ch->abandoned ? NULL : cb;
 	request->arg = arg;
-	request->sent_us = conn->now_us;
+	request->sent_us = RMQ_UNSTAMPED;
 	TAILQ_INSERT_TAIL(&ch->requests, request, entry);
 	if (conn->requests++ == 0)
-		conn->check_us = conn->now_us + CHECK_EVERY_US;
+		conn->check_us = RMQ_UNSTAMPED;
+	conn->unstamped = true;
 	return request;
 }
 
@@ -88,12 +89,37 @@ rmq_request_overdue(struct rmq_conn *conn, int64_t before_us, uint16_t *channel)
 		if (conn->channels[id] == NULL)
 			continue;
 		request = TAILQ_FIRST(&conn->channels[id]->requests);
-		if (request != NULL && request->sent_us <= before_us) {
+		if (request != NULL && request->sent_us != RMQ_UNSTAMPED &&
+		    request->sent_us <= before_us) {
 			*channel = (uint16_t)id;
 			return request;
 		}
 	}
 	return NULL;
+}
+
+void
+rmq_request_stamp(struct rmq_conn *conn)
+{
+	struct rmq_request *request;
+	size_t id;
+
+	if (!conn->unstamped)
+		return;
+	conn->unstamped = false;
+	if (conn->check_us == RMQ_UNSTAMPED)
+		conn->check_us = conn->now_us + CHECK_EVERY_US;
+	for (id = 0; id < conn->channel_space; id++) {
+		if (conn->channels[id] == NULL)
+			continue;
+		TAILQ_FOREACH_REVERSE(request, &conn->channels[id]->requests,
+		    rmq_requests, entry)
+		{
+			if (request->sent_us != RMQ_UNSTAMPED)
+				break;
+			request->sent_us = conn->now_us;
+		}
+	}
 }
 
 void

@@ -163,8 +163,12 @@ rig_confirm(void *arg, enum rmq_confirm verdict, const char *return_text)
 void
 rig_init(struct rig *rig)
 {
+	struct rmq_conn_options options = rig_options;
+
+	if (rig->no_heartbeat)
+		options.heartbeat_s = 0;
 	rig->now_us = 1000000;
-	rig->conn = rmq_conn_new(&rig_options, &conn_cbs, rig, rig->now_us);
+	rig->conn = rmq_conn_new(&options, &conn_cbs, rig, rig->now_us);
 	rig_flush(rig);
 	rig_expect(rig, "> AMQP\n");
 }

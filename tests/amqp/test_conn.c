@@ -479,6 +479,35 @@ a_lost_stream_ends_it(void **state)
 	rig_clear(&rig);
 }
 
+/* Nobody has called for an hour; that is not when it began. */
+static void
+limits_count_from_the_flush(void **state)
+{
+	struct rig rig = { .no_heartbeat = true };
+	struct rig_end end = { .name = "ch" };
+	struct rmq_channel *ch;
+
+	(void)state;
+	go_to(&rig, AT_OPEN);
+	ch = rig_channel(&rig, &end);
+	rig.now_us += 3600 * (int64_t)SECOND;
+	rmq_qos(ch, 1, NULL, NULL);
+	rig_flush(&rig);
+	rig_sleep(&rig, 59 * (int64_t)SECOND);
+	assert_true(rmq_conn_is_open(rig.conn));
+	wire_method(&rig.in, 1, BASIC_QOS_OK, amqp_basic_qos_ok_t, 0);
+	rig_feed(&rig);
+	rig.now_us += 3600 * (int64_t)SECOND;
+	buf_reset(&rig.log);
+	rmq_conn_close(rig.conn);
+	rig_flush(&rig);
+	rig_sleep(&rig, 9 * (int64_t)SECOND);
+	rig_expect(&rig, "> 0 connection.close 200\n");
+	rig_sleep(&rig, 2 * (int64_t)SECOND);
+	assert_non_null(strstr(buf_str(&rig.log), "closed silent"));
+	rig_clear(&rig);
+}
+
 static void
 wakes_once_for_each_flush(void **state)
 {
@@ -521,6 +550,7 @@ main(void)
 		cmocka_unit_test(close_is_bounded_in_time),
 		cmocka_unit_test(close_before_it_is_open_is_immediate),
 		cmocka_unit_test(a_lost_stream_ends_it),
+		cmocka_unit_test(limits_count_from_the_flush),
 		cmocka_unit_test(wakes_once_for_each_flush),
 	};
 
