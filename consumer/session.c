@@ -15,6 +15,13 @@
 /* After so much time without trouble its history is forgotten. */
 #define CALM_MS 600000
 
+/*
+ * How often the topology is seen to when nothing asks for it. Only a publish
+ * shows that its exchange has gone; where the broker itself should move a
+ * message on (down the ladder, or dead) it would wait there for ever.
+ */
+#define LOOK_MS 600000
+
 /* One of the two connections. */
 struct connection {
 	struct session *session;
@@ -34,7 +41,7 @@ struct session {
 	/* The topology was seen to since the consume connection came up. */
 	bool provisioned;
 	bool winding_down;
-	struct loop_timer *redeclare_timer;
+	struct loop_timer *redeclare_timer, *look_timer;
 	unsigned redeclares;   /* not long after each other */
 	int64_t redeclared_ms; /* the last of them */
 	/* What copies are published to. */
@@ -100,6 +107,7 @@ session_advance(struct session *s)
 		ask_rights(s);
 }
 
+/* Is the topology still whole? */
 static void
 on_redeclare(void *arg)
 {
@@ -143,6 +151,7 @@ on_provisioned(void *arg, const struct topology_result *result)
 		session_redeclare(s);
 	}
 	s->provisioned = true;
+	loop_timer_start(s->env.loop, s->look_timer, LOOK_MS);
 	session_advance(s);
 }
 
@@ -295,6 +304,7 @@ session_new(const struct session_env *env, const struct session_cbs *cbs,
 	make_provision(s);
 	s->env.instance = NULL;
 	s->redeclare_timer = loop_timer_new(env->loop, on_redeclare, s);
+	s->look_timer = loop_timer_new(env->loop, on_redeclare, s);
 	loop_task_init(&s->end, on_end, s);
 	topology_names_init(&s->names, conf);
 	s->pipeline_names =
@@ -317,6 +327,7 @@ session_wind_down(struct session *s)
 {
 	s->winding_down = true;
 	loop_timer_stop(s->env.loop, s->redeclare_timer);
+	loop_timer_stop(s->env.loop, s->look_timer);
 	rights_free(s->rights);
 	s->rights = NULL;
 	provision_stop(s->provision);
@@ -340,6 +351,7 @@ session_free(struct session *s)
 	rmq_link_free(s->consume.link);
 	rmq_link_free(s->publish.link);
 	loop_timer_free(s->env.loop, s->redeclare_timer);
+	loop_timer_free(s->env.loop, s->look_timer);
 	loop_undefer(s->env.loop, &s->end);
 	for (size_t i = 0; i < s->env.conf->pipeline_count; i++)
 		topology_pipeline_names_clear(&s->pipeline_names[i]);

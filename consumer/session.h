@@ -3,8 +3,8 @@
 /*
  * Being connected: one connection to consume on and one to publish on, so
  * that a broker in alarm stops no acks; the topology, seen to at each
- * connect before anything is consumed; and at the first one the question
- * whether we may publish at all.
+ * connect before anything is consumed, and from time to time; and at the
+ * first one the question whether we may publish at all.
  *
  * The settler is told of the publish connection; the owner hears when it may
  * consume, and of every fault that an operator may have to mend. Nothing
