@@ -161,6 +161,9 @@ on_lane_ended(void *arg, struct lane *lane, const struct job_report *report)
 
 	if (r->once != NULL)
 		once_ended(r->once, lane, report);
+	/* It may have found something gone: the next one needs it. */
+	else if (report->end == JOB_PARTIAL && r->state == REDRIVE_RUNNING)
+		provision_start(r->provision);
 	check_ended(r);
 }
 
