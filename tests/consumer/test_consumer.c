@@ -267,7 +267,10 @@ start_consumer(void)
 static void
 set_up(uint64_t seed)
 {
-	static const struct model_hooks hooks = { on_acked, on_violation };
+	static const struct model_hooks hooks = {
+		.acked = on_acked,
+		.violation = on_violation,
+	};
 
 	memset(&world, 0, sizeof(world));
 	world.loop = sim_loop_new(seed);
@@ -509,6 +512,28 @@ a_cancelled_consumer_comes_back(void **state)
 	tear_down();
 }
 
+/*
+ * The broker itself moves messages down the ladder: nobody is told when it
+ * cannot.
+ */
+static void
+what_was_deleted_unseen_is_made_again(void **state)
+{
+	(void)state;
+	set_up(11);
+	world.outcome = OUTCOME_RETRY;
+	world.pipeline.retry.first_ms = 30000;
+	await(world.ready);
+	publish(1);
+	await(world.attempts == 1 && model_depth(world.model, "q") == 0);
+	model_delete_exchange(world.model, "dlo.retry.p");
+	world.outcome = OUTCOME_OK;
+	await(is_settled());
+	assert_int_equal(world.oks, 1);
+	drain();
+	tear_down();
+}
+
 static void
 a_drain_leaves_nothing_in_memory(void **state)
 {
@@ -589,6 +614,7 @@ main(void)
 		cmocka_unit_test(an_outage_gives_back_once),
 		cmocka_unit_test(a_restarted_broker_is_resumed),
 		cmocka_unit_test(a_cancelled_consumer_comes_back),
+		cmocka_unit_test(what_was_deleted_unseen_is_made_again),
 		cmocka_unit_test(a_drain_leaves_nothing_in_memory),
 		cmocka_unit_test(a_missing_queue_ends_the_start),
 		cmocka_unit_test(an_absent_broker_is_waited_for),

@@ -175,6 +175,30 @@ a_return_ends_the_job(void **state)
 }
 
 /* A queue that refuses is tried again after 1 s, 2 s, … with one message. */
+/* A queue that is deleted takes the binding along that leads to it. */
+static void
+what_was_deleted_is_made_again(void **state)
+{
+	static const char *const gone[] = { "orders", "dlo.redrive" };
+
+	(void)state;
+	for (size_t i = 0; i < array_len(gone); i++) {
+		struct world *world =
+		    world_new(3, "{when: [{every: 10s}], cooldown: 1s}");
+
+		world_start(world, NULL);
+		world_until(world, world_is_ready);
+		world_bury(world, 1, 5, &used_up);
+		model_delete_queue(world->model, gone[i]);
+		model_delete_exchange(world->model, gone[i]);
+		world->healthy = true;
+		world_run(world, 60000);
+		assert_int_equal(world_depth(world, "orders.dlq"), 0);
+		assert_int_equal(world_depth(world, "orders"), 5);
+		world_free(world);
+	}
+}
+
 static void
 waits_for_a_full_queue(void **state)
 {
@@ -385,6 +409,7 @@ main(void)
 		cmocka_unit_test(parks_after_too_many),
 		cmocka_unit_test(stops_when_the_probe_goes_bad),
 		cmocka_unit_test(a_return_ends_the_job),
+		cmocka_unit_test(what_was_deleted_is_made_again),
 		cmocka_unit_test(waits_for_a_full_queue),
 		cmocka_unit_test(reads_no_more_than_it_may_hold),
 		cmocka_unit_test(gives_back_in_order),

@@ -180,7 +180,10 @@ open_client(struct world *world)
 struct world *
 world_new(uint64_t seed, const char *redrive)
 {
-	static const struct model_hooks hooks = { on_acked, on_violation };
+	static const struct model_hooks hooks = {
+		.acked = on_acked,
+		.violation = on_violation,
+	};
 	struct world *world = xcalloc(1, sizeof(*world));
 
 	if (getenv("DLO_TEST_DEBUG") != NULL)
@@ -456,12 +459,12 @@ struct expected {
 };
 
 static void
-compare(void *arg, uint32_t lineage)
+compare(void *arg, const struct model_sight *sight)
 {
 	struct expected *expected = arg;
 
 	assert_true(expected->seen < expected->count);
-	assert_int_equal(lineage, expected->lineages[expected->seen]);
+	assert_int_equal(sight->lineage, expected->lineages[expected->seen]);
 	expected->seen++;
 }
 

@@ -3,6 +3,8 @@
 SIM_SOURCES = \
 	tests/sim/fakes.c \
 	tests/sim/fakes.h \
+	tests/sim/letters.c \
+	tests/sim/letters.h \
 	tests/sim/model.c \
 	tests/sim/model.h \
 	tests/sim/model_internal.h \
@@ -13,6 +15,8 @@ SIM_SOURCES = \
 	tests/sim/sim_loop.h \
 	tests/sim/sim_net.c \
 	tests/sim/sim_net.h \
+	tests/sim/trouble.c \
+	tests/sim/trouble.h \
 	tests/sim/world.c \
 	tests/sim/world.h
 

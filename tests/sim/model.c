@@ -102,7 +102,8 @@ model_message_new(struct model *model, const char *exchange, const char *key,
 	snprintf(message->key, sizeof(message->key), "%s", key);
 	buf_add(&message->props, props.bytes, props.len);
 	buf_add(&message->body, body.bytes, body.len);
-	if (body.len >= 4)
+	message->is_copy = body.len >= 4;
+	if (message->is_copy)
 		memcpy(id, body.bytes, 4);
 	message->lineage = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 |
 	    (uint32_t)id[2] << 8 | id[3];
@@ -168,15 +169,45 @@ queue_add(struct model_queue *queue, struct model_message *message)
 	queue->ready_count++;
 }
 
+/* A consumer lets go of it, in one way or the other. */
+static void
+check_hold(const struct model_entry *entry)
+{
+	struct model *model = entry->queue->model;
+	int64_t held_us = loop_now_us(model->loop) - entry->taken_us;
+
+	if (model->hold_max_us != 0 && held_us > model->hold_max_us)
+		model_violation(model,
+		    "message %u of %s was unacked for %lld s",
+		    entry->message->lineage, entry->queue->name,
+		    (long long)held_us / 1000000);
+}
+
+static void
+entry_delete(struct model_entry *entry)
+{
+	struct model *model = entry->queue->model;
+	uint32_t lineage = entry->message->lineage;
+
+	entry_free(entry);
+	if (model->hooks->deleted != NULL)
+		model->hooks->deleted(model->arg, lineage);
+}
+
 void
 model_entry_requeue(struct model_entry *entry)
 {
 	struct model_queue *queue = entry->queue;
 	struct model_entry *other;
 
+	check_hold(entry);
 	entry->holder = NULL;
 	entry->redelivered = true;
 	queue->unacked_count--;
+	if (queue->deleted) {
+		entry_delete(entry);
+		return;
+	}
 	queue->ready_count++;
 	TAILQ_FOREACH(other, &queue->ready, link) {
 		if (other->place > entry->place) {
@@ -194,6 +225,7 @@ model_entry_ack(struct model_entry *entry)
 	struct model *model = queue->model;
 	uint32_t lineage = entry->message->lineage;
 
+	check_hold(entry);
 	queue->unacked_count--;
 	entry_free(entry);
 	model->hooks->acked(model->arg, lineage, queue->name,
@@ -250,7 +282,7 @@ dead_copy(struct model_queue *queue, const struct model_message *message,
 	amqp_table_entry_t death[5], headers[257];
 	amqp_array_t old = { 0 };
 	struct model_message *copy;
-	uint8_t wire[65536];
+	static uint8_t wire[2 * 131072];
 	amqp_bytes_t out = { sizeof(wire), wire };
 	int i, count = 0, len;
 
@@ -387,6 +419,7 @@ model_queue_pump(struct model_queue *queue)
 		}
 		if (consumer == NULL)
 			return;
+		entry->taken_us = loop_now_us(queue->model->loop);
 		/* Fair: the one that was served goes to the end. */
 		TAILQ_REMOVE(&queue->consumers, consumer, of_queue);
 		TAILQ_INSERT_TAIL(&queue->consumers, consumer, of_queue);
@@ -684,7 +717,7 @@ entries_clear(struct model_entries *entries)
 }
 
 static void
-queue_free(struct model_queue *queue)
+queue_free(struct model_queue *queue, struct model_queues *from)
 {
 	struct loop *loop = queue->model->loop;
 
@@ -692,8 +725,86 @@ queue_free(struct model_queue *queue)
 	entries_clear(&queue->stuck);
 	loop_timer_free(loop, queue->expiry);
 	loop_timer_free(loop, queue->unstick);
-	TAILQ_REMOVE(&queue->model->queues, queue, link);
+	TAILQ_REMOVE(from, queue, link);
 	free(queue);
+}
+
+static void
+entries_delete(struct model_entries *entries)
+{
+	struct model_entry *entry;
+
+	while ((entry = TAILQ_FIRST(entries)) != NULL) {
+		TAILQ_REMOVE(entries, entry, link);
+		entry_delete(entry);
+	}
+}
+
+/* All bindings to it, wherever they are. */
+static void
+unbind_destination(struct model *model, const char *name, bool is_queue)
+{
+	struct model_exchange *exchange;
+	struct model_binding **at, *binding;
+
+	for (exchange = model->exchanges; exchange != NULL;
+	     exchange = exchange->next) {
+		for (at = &exchange->bindings; (binding = *at) != NULL;) {
+			if (binding->to_queue != is_queue ||
+			    strcmp(binding->destination, name) != 0) {
+				at = &binding->next;
+				continue;
+			}
+			*at = binding->next;
+			free(binding);
+		}
+	}
+}
+
+void
+model_delete_queue(struct model *model, const char *name)
+{
+	struct model_queue *queue = model_queue_find(model, name);
+
+	if (queue == NULL)
+		return;
+	unbind_destination(model, name, true);
+	TAILQ_REMOVE(&model->queues, queue, link);
+	TAILQ_INSERT_TAIL(&model->deleted, queue, link);
+	queue->deleted = true;
+	while (!TAILQ_EMPTY(&queue->consumers))
+		model_wire_cancel(TAILQ_FIRST(&queue->consumers));
+	entries_delete(&queue->ready);
+	entries_delete(&queue->stuck);
+	queue->ready_count = queue->stuck_count = 0;
+	loop_timer_stop(model->loop, queue->expiry);
+	loop_timer_stop(model->loop, queue->unstick);
+}
+
+static void
+exchange_free(struct model_exchange *exchange)
+{
+	struct model_binding *binding;
+
+	while ((binding = exchange->bindings) != NULL) {
+		exchange->bindings = binding->next;
+		free(binding);
+	}
+	free(exchange);
+}
+
+void
+model_delete_exchange(struct model *model, const char *name)
+{
+	struct model_exchange **at = &model->exchanges, *exchange;
+
+	while ((exchange = *at) != NULL && strcmp(exchange->name, name) != 0)
+		at = &exchange->next;
+	if (exchange == NULL)
+		return;
+	*at = exchange->next;
+	exchange_free(exchange);
+	unbind_destination(model, name, false);
 }
 
 /* The outside. */
@@ -707,6 +818,7 @@ model_new(struct loop *loop, const struct model_hooks *hooks, void *arg)
 	model->hooks = hooks;
 	model->arg = arg;
 	TAILQ_INIT(&model->queues);
+	TAILQ_INIT(&model->deleted);
 	init_amqp_pool(&model->pool, 8192);
 	model->wire = model_wire_new(model);
 	return model;
@@ -716,18 +828,15 @@ void
 model_free(struct model *model)
 {
 	struct model_exchange *exchange;
-	struct model_binding *binding;
 
 	model_wire_free(model->wire);
 	while (!TAILQ_EMPTY(&model->queues))
-		queue_free(TAILQ_FIRST(&model->queues));
+		queue_free(TAILQ_FIRST(&model->queues), &model->queues);
+	while (!TAILQ_EMPTY(&model->deleted))
+		queue_free(TAILQ_FIRST(&model->deleted), &model->deleted);
 	while ((exchange = model->exchanges) != NULL) {
-		while ((binding = exchange->bindings) != NULL) {
-			exchange->bindings = binding->next;
-			free(binding);
-		}
 		model->exchanges = exchange->next;
-		free(exchange);
+		exchange_free(exchange);
 	}
 	empty_amqp_pool(&model->pool);
 	free(model->safe);
@@ -740,23 +849,44 @@ model_set_trouble(struct model *model, const struct model_trouble *trouble)
 	model->trouble = *trouble;
 }
 
+/* librabbitmq takes bytes without const and only reads them. */
+static amqp_bytes_t
+bytes_of(const void *bytes, size_t len)
+{
+	amqp_bytes_t out = { .len = len };
+
+	memcpy(&out.bytes, &bytes, sizeof(out.bytes));
+	return out;
+}
+
+bool
+model_publish_raw(struct model *model, const char *queue, const void *body,
+    size_t len, const void *props, size_t props_len)
+{
+	struct model_message *message;
+	struct model_route route;
+
+	if (model_queue_find(model, queue) == NULL)
+		return false;
+	message = model_message_new(model, "", queue,
+	    bytes_of(props, props_len), bytes_of(body, len), NULL);
+	model_message_confirm(model, message);
+	(void)model_route(model, message, &route);
+	assert(route.count == 1);
+	(void)model_enqueue(model, &route, message);
+	model_message_drop(message);
+	return true;
+}
+
 bool
 model_publish(struct model *model, const char *queue, const void *body,
     size_t len, const char *message_id, int64_t expiration_ms)
 {
 	amqp_basic_properties_t props = { 0 };
-	amqp_bytes_t text = { len, NULL };
-	struct model_message *message;
-	struct model_route route;
-	uint8_t wire[1024], copy[4096];
+	uint8_t wire[1024];
 	amqp_bytes_t out = { sizeof(wire), wire };
 	char digits[24];
 
-	if (model_queue_find(model, queue) == NULL)
-		return false;
-	assert(len <= sizeof(copy));
-	memcpy(copy, body, len);
-	text.bytes = copy;
 	props._flags =
 	    AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
 	props.message_id = amqp_cstring_bytes(message_id);
@@ -768,13 +898,7 @@ model_publish(struct model *model, const char *queue, const void *body,
 		props.expiration = amqp_cstring_bytes(digits);
 	}
 	out.len = (size_t)amqp_encode_properties(AMQP_BASIC_CLASS, &props, out);
-	message = model_message_new(model, "", queue, out, text, NULL);
-	model_message_confirm(model, message);
-	(void)model_route(model, message, &route);
-	assert(route.count == 1);
-	(void)model_enqueue(model, &route, message);
-	model_message_drop(message);
-	return true;
+	return model_publish_raw(model, queue, body, len, wire, out.len);
 }
 
 void
@@ -808,6 +932,24 @@ model_block(struct model *model, bool on)
 	model_wire_block(model->wire, on);
 }
 
+void
+model_flow(struct model *model, bool active)
+{
+	model_wire_flow(model->wire, active);
+}
+
+void
+model_set_hold_max(struct model *model, int64_t ms)
+{
+	model->hold_max_us = ms * 1000;
+}
+
+const struct model_load *
+model_load(const struct model *model)
+{
+	return &model->load;
+}
+
 bool
 model_is_alone(const struct model *model)
 {
@@ -837,13 +979,18 @@ model_total(const struct model *model)
 
 void
 model_each(const struct model *model, const char *name,
-    void (*cb)(void *arg, uint32_t lineage), void *arg)
+    void (*cb)(void *arg, const struct model_sight *), void *arg)
 {
 	const struct model_queue *queue = model_queue_find(model, name);
 	const struct model_entry *entry;
 
 	if (queue == NULL)
 		return;
-	TAILQ_FOREACH(entry, &queue->ready, link)
-		cb(arg, entry->message->lineage);
+	TAILQ_FOREACH(entry, &queue->ready, link) {
+		const struct model_message *message = entry->message;
+		const struct model_sight sight = { message->lineage, name,
+			buf_peek(&message->props), message->props.len };
+
+		cb(arg, &sight);
+	}
 }

@@ -22,6 +22,15 @@
 
 struct model;
 
+/* A message on its way, as it is at that moment. */
+struct model_sight {
+	uint32_t lineage;
+	const char
+	    *place; /* the queue it comes from, the exchange it goes to */
+	const void *props; /* raw */
+	size_t props_len;
+};
+
 struct model_hooks {
 	/*
 	 * A delivery was acked and `safe` copies of its lineage are left: in
@@ -31,6 +40,17 @@ struct model_hooks {
 	    unsigned safe);
 	/* Something that must never happen. */
 	void (*violation)(void *arg, const char *what);
+	/* A message (not what is too short for one) was published; or NULL. */
+	void (*published)(void *arg, const struct model_sight *);
+	/* A message goes to a consumer; or NULL. */
+	void (*delivered)(void *arg, const struct model_sight *);
+	/* A copy went with its queue; or NULL. */
+	void (*deleted)(void *arg, uint32_t lineage);
+};
+
+/* How much the daemons asked of it. */
+struct model_load {
+	uint64_t connections, channels, publishes;
 };
 
 /* What goes wrong, and how often. */
@@ -38,6 +58,7 @@ struct model_trouble {
 	double nack;   /* a publish is nacked */
 	double late;   /* a publish is confirmed late */
 	double vanish; /* an unconfirmed publish dies with its channel */
+	double mute;   /* a publish is never confirmed, nor nacked */
 };
 
 struct model *model_new(struct loop *, const struct model_hooks *, void *arg);
@@ -52,6 +73,9 @@ void model_set_trouble(struct model *, const struct model_trouble *);
  */
 bool model_publish(struct model *, const char *queue, const void *body,
     size_t len, const char *message_id, int64_t expiration_ms);
+/* The same with properties of the caller's making. */
+bool model_publish_raw(struct model *, const char *queue, const void *body,
+    size_t len, const void *props, size_t props_len);
 
 /* The node dies and comes back: connections are the caller's to cut. */
 void model_restart(struct model *);
@@ -61,6 +85,15 @@ void model_cancel_consumers(struct model *, const char *queue);
 void model_close_a_channel(struct model *);
 /* An alarm: connection.blocked, and no publish is read until it ends. */
 void model_block(struct model *, bool on);
+/* channel.flow to all who publish: off, nobody may. */
+void model_flow(struct model *, bool active);
+/* Deletes a queue with all that is in it; it may be declared again. */
+void model_delete_queue(struct model *, const char *queue);
+/* Deletes an exchange and its bindings; it may be declared again. */
+void model_delete_exchange(struct model *, const char *exchange);
+/* No delivery may stay unacked for longer; 0: for ever. */
+void model_set_hold_max(struct model *, int64_t ms);
+const struct model_load *model_load(const struct model *);
 /* Takes an exchange's bindings away, or gives them back. */
 void model_unbind(struct model *, const char *exchange, bool away);
 
@@ -72,8 +105,8 @@ size_t model_depth(const struct model *, const char *queue);
 size_t model_total(const struct model *);
 /* Confirmed copies of a lineage. */
 unsigned model_safe_copies(const struct model *, uint32_t lineage);
-/* Calls `cb` with the lineage of each message of the queue, in order. */
+/* Calls `cb` with each ready message of the queue, in order. */
 void model_each(const struct model *, const char *queue,
-    void (*cb)(void *arg, uint32_t lineage), void *arg);
+    void (*cb)(void *arg, const struct model_sight *), void *arg);
 
 #endif

@@ -33,6 +33,7 @@ struct model_message {
 	unsigned refs;
 	struct model_fate *fate;
 	uint32_t lineage;
+	bool is_copy; /* its body is long enough to have one */
 	char exchange[256], key[256];
 	struct buf props, body;
 	int64_t expiration_ms; /* -1: none */
@@ -48,6 +49,7 @@ struct model_entry {
 	struct model_channel *holder;	 /* unacked by; NULL: ready */
 	struct model_consumer *consumer; /* NULL: cancelled meanwhile */
 	uint64_t tag;
+	int64_t taken_us; /* unacked since */
 };
 TAILQ_HEAD(model_entries, model_entry);
 
@@ -70,6 +72,7 @@ struct model_queue {
 	bool has_dlx, at_least_once, reject_publish;
 	char dlx[256], dlk[256];
 	bool has_dlk;
+	bool deleted; /* kept for what is unacked */
 	uint64_t next_place;
 	struct model_entries ready, stuck;
 	size_t ready_count, unacked_count, stuck_count;
@@ -109,7 +112,7 @@ bool model_bind(struct model *, const char *source, const char *destination,
 /* Gives the queue's ready messages to consumers with room. */
 void model_queue_pump(struct model_queue *);
 void model_entry_ack(struct model_entry *);
-/* Back to its place. */
+/* Back to its place; with its queue gone, it goes too. */
 void model_entry_requeue(struct model_entry *);
 void model_violation(struct model *, const char *fmt, ...) printf_like(2, 3);
 
@@ -120,6 +123,7 @@ void model_wire_free(struct model_wire *);
 void model_wire_block(struct model_wire *, bool on);
 void model_wire_close_a_channel(struct model_wire *);
 void model_wire_cancel(struct model_consumer *);
+void model_wire_flow(struct model_wire *, bool active);
 /* Forgets every connection's state; queues are requeued by the caller. */
 void model_wire_drop_all(struct model_wire *);
 bool model_wire_is_alone(const struct model_wire *);
@@ -129,11 +133,13 @@ struct model {
 	const struct model_hooks *hooks;
 	void *arg;
 	struct model_trouble trouble;
-	struct model_queues queues;
+	struct model_queues queues, deleted;
 	struct model_exchange *exchanges;
 	struct model_wire *wire;
 	unsigned *safe; /* confirmed copies by lineage */
 	size_t safe_space;
+	int64_t hold_max_us; /* 0: none */
+	struct model_load load;
 	amqp_pool_t pool;
 };
 

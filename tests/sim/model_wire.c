@@ -18,6 +18,8 @@
 
 #define FRAME_MAX   131072
 #define HEARTBEAT_S 10
+/* Whoever is silent for so long is taken for dead. */
+#define SILENCE_US (2 * HEARTBEAT_S * INT64_C(1000000))
 
 struct model_publish {
 	TAILQ_ENTRY(model_publish) link;
@@ -35,6 +37,7 @@ struct model_channel {
 	uint16_t number;
 	bool closing; /* we sent close and await close-ok */
 	bool confirms;
+	bool held; /* it has agreed not to publish */
 	uint16_t prefetch;
 	uint64_t next_publish, next_delivery;
 	struct model_consumers consumers;
@@ -53,7 +56,8 @@ struct model_wire_conn {
 	struct model_wire *wire;
 	struct sim_conn *sim;
 	struct buf in;
-	bool greeted, published, doomed;
+	bool greeted, tuned, published, doomed;
+	int64_t heard_us;
 	char user[256];
 	struct model_channels channels;
 	struct loop_timer *heartbeat;
@@ -123,6 +127,18 @@ send_content(struct model_channel *channel, const struct model_message *message)
 	}
 }
 
+static void
+tell(const struct model *model,
+    void (*hook)(void *arg, const struct model_sight *),
+    const struct model_message *message, const char *place)
+{
+	const struct model_sight sight = { message->lineage, place,
+		buf_peek(&message->props), message->props.len };
+
+	if (hook != NULL && message->is_copy)
+		hook(model->arg, &sight);
+}
+
 void
 model_wire_deliver(struct model_consumer *consumer, struct model_entry *entry)
 {
@@ -141,6 +157,8 @@ model_wire_deliver(struct model_consumer *consumer, struct model_entry *entry)
 	send_method(channel->conn, channel->number, AMQP_BASIC_DELIVER_METHOD,
 	    &deliver);
 	send_content(channel, entry->message);
+	tell(entry->queue->model, entry->queue->model->hooks->delivered,
+	    entry->message, entry->queue->name);
 }
 
 /* Publishes on their way to a verdict. */
@@ -193,26 +211,26 @@ publish_verdict(void *arg)
 
 	if (!publish->enqueued)
 		publish_enqueue(channel, publish);
-	if (publish->nack) {
-		send_method(channel->conn, channel->number,
-		    AMQP_BASIC_NACK_METHOD, &nack);
-		publish_free(publish);
-		return;
-	}
-	/* The oldest ones may be confirmed together. */
+	/* The oldest ones may be told together. */
 	ack.multiple = sim_chance(model->loop, 0.5);
 	TAILQ_FOREACH(other, &channel->publishes, link)
-		if (other->tag < publish->tag &&
-		    (other->nack || !other->enqueued))
+		if (other->tag < tag &&
+		    (other->nack != publish->nack || !other->enqueued))
 			ack.multiple = 0;
-	send_method(channel->conn, channel->number, AMQP_BASIC_ACK_METHOD,
-	    &ack);
+	nack.multiple = ack.multiple;
+	if (publish->nack)
+		send_method(channel->conn, channel->number,
+		    AMQP_BASIC_NACK_METHOD, &nack);
+	else
+		send_method(channel->conn, channel->number,
+		    AMQP_BASIC_ACK_METHOD, &ack);
 	for (other = TAILQ_FIRST(&channel->publishes); other != NULL;
 	     other = next) {
 		next = TAILQ_NEXT(other, link);
 		if (other->tag != tag && (!ack.multiple || other->tag > tag))
 			continue;
-		model_message_confirm(model, other->message);
+		if (!other->nack)
+			model_message_confirm(model, other->message);
 		publish_free(other);
 	}
 }
@@ -231,6 +249,8 @@ channel_publish(struct model_channel *channel, struct model_message *message)
 	struct model *model = channel->conn->wire->model;
 	struct model_publish *publish = xcalloc(1, sizeof(*publish));
 
+	model->load.publishes++;
+	tell(model, model->hooks->published, message, message->exchange);
 	publish->channel = channel;
 	publish->message = message;
 	publish->mandatory = channel->mandatory;
@@ -248,7 +268,9 @@ channel_publish(struct model_channel *channel, struct model_message *message)
 		publish_free(publish);
 		return;
 	}
-	loop_timer_start_us(model->loop, publish->timer, verdict_us(model));
+	if (!sim_chance(model->loop, model->trouble.mute))
+		loop_timer_start_us(model->loop, publish->timer,
+		    verdict_us(model));
 }
 
 /* Channels. */
@@ -318,6 +340,7 @@ channel_open(struct model_wire_conn *conn, uint16_t number)
 	struct model_channel *channel = xcalloc(1, sizeof(*channel));
 	amqp_channel_open_ok_t ok = { amqp_empty_bytes };
 
+	conn->wire->model->load.channels++;
 	channel->conn = conn;
 	channel->number = number;
 	TAILQ_INIT(&channel->consumers);
@@ -553,7 +576,14 @@ channel_method(struct model_channel *channel, amqp_method_number_t method,
 	case AMQP_BASIC_ACK_METHOD:
 		on_ack(channel, decoded);
 		break;
+	case AMQP_CHANNEL_FLOW_OK_METHOD:
+		channel->held =
+		    !((const amqp_channel_flow_ok_t *)decoded)->active;
+		break;
 	case AMQP_BASIC_PUBLISH_METHOD:
+		if (channel->held)
+			model_violation(conn->wire->model,
+			    "a publish while channel.flow says not to");
 		channel->has_publish = true;
 		conn->published = true;
 		channel->mandatory = publish->mandatory;
@@ -661,13 +691,31 @@ channel_content(struct model_channel *channel, uint8_t type,
 /* Connections. */
 
 static void
-send_heartbeat(void *arg)
+conn_free(struct model_wire_conn *conn)
+{
+	while (!TAILQ_EMPTY(&conn->channels))
+		channel_free(TAILQ_FIRST(&conn->channels));
+	TAILQ_REMOVE(&conn->wire->conns, conn, link);
+	loop_timer_free(conn->wire->model->loop, conn->heartbeat);
+	buf_clear(&conn->in);
+	free(conn);
+}
+
+/* Its own heartbeat, and a look at the other's. */
+static void
+beat(void *arg)
 {
 	struct model_wire_conn *conn = arg;
+	struct loop *loop = conn->wire->model->loop;
 
-	send_frame(conn, AMQP_FRAME_HEARTBEAT, 0, NULL, 0);
-	loop_timer_start(conn->wire->model->loop, conn->heartbeat,
-	    HEARTBEAT_S * 500);
+	if (loop_now_us(loop) - conn->heard_us > SILENCE_US) {
+		sim_conn_close(conn->sim);
+		conn_free(conn);
+		return;
+	}
+	if (conn->tuned)
+		send_frame(conn, AMQP_FRAME_HEARTBEAT, 0, NULL, 0);
+	loop_timer_start(loop, conn->heartbeat, HEARTBEAT_S * 500);
 }
 
 static void
@@ -701,17 +749,6 @@ send_start(struct model_wire_conn *conn)
 }
 
 static void
-conn_free(struct model_wire_conn *conn)
-{
-	while (!TAILQ_EMPTY(&conn->channels))
-		channel_free(TAILQ_FIRST(&conn->channels));
-	TAILQ_REMOVE(&conn->wire->conns, conn, link);
-	loop_timer_free(conn->wire->model->loop, conn->heartbeat);
-	buf_clear(&conn->in);
-	free(conn);
-}
-
-static void
 conn_method(struct model_wire_conn *conn, amqp_method_number_t method,
     void *decoded)
 {
@@ -730,7 +767,7 @@ conn_method(struct model_wire_conn *conn, amqp_method_number_t method,
 		send_method(conn, 0, AMQP_CONNECTION_TUNE_METHOD, &tune);
 		break;
 	case AMQP_CONNECTION_TUNE_OK_METHOD:
-		send_heartbeat(conn);
+		conn->tuned = true;
 		break;
 	case AMQP_CONNECTION_OPEN_METHOD:
 		send_method(conn, 0, AMQP_CONNECTION_OPEN_OK_METHOD, &open_ok);
@@ -751,12 +788,11 @@ conn_method(struct model_wire_conn *conn, amqp_method_number_t method,
 
 static void
 conn_frame(struct model_wire_conn *conn, uint8_t type, uint16_t number,
-    const uint8_t *payload, size_t len)
+    uint8_t *payload, size_t len)
 {
 	struct model_channel *channel = channel_find(conn, number);
 	amqp_method_number_t method = 0;
 	amqp_bytes_t args;
-	uint8_t copy[FRAME_MAX];
 	void *decoded;
 
 	if (type == AMQP_FRAME_HEARTBEAT)
@@ -769,13 +805,12 @@ conn_frame(struct model_wire_conn *conn, uint8_t type, uint16_t number,
 			channel_content(channel, type, payload, len);
 		return;
 	}
-	assert(len >= 4 && len <= sizeof(copy));
-	memcpy(copy, payload, len);
-	method = (amqp_method_number_t)copy[0] << 24 |
-	    (amqp_method_number_t)copy[1] << 16 |
-	    (amqp_method_number_t)copy[2] << 8 | copy[3];
+	assert(len >= 4);
+	method = (amqp_method_number_t)payload[0] << 24 |
+	    (amqp_method_number_t)payload[1] << 16 |
+	    (amqp_method_number_t)payload[2] << 8 | payload[3];
 	args.len = len - 4;
-	args.bytes = copy + 4;
+	args.bytes = payload + 4;
 	if (amqp_decode_method(method, &conn->wire->pool, args, &decoded) < 0) {
 		model_violation(conn->wire->model, "method %08x: undecodable",
 		    method);
@@ -849,8 +884,11 @@ wire_accept(void *arg, struct sim_conn *sim)
 	conn->wire = model->wire;
 	conn->sim = sim;
 	TAILQ_INIT(&conn->channels);
-	conn->heartbeat = loop_timer_new(model->loop, send_heartbeat, conn);
+	conn->heard_us = loop_now_us(model->loop);
+	conn->heartbeat = loop_timer_new(model->loop, beat, conn);
+	beat(conn);
 	TAILQ_INSERT_TAIL(&model->wire->conns, conn, link);
+	model->load.connections++;
 	return conn;
 }
 
@@ -859,6 +897,7 @@ wire_data(void *arg, const uint8_t *bytes, size_t len)
 {
 	struct model_wire_conn *conn = arg;
 
+	conn->heard_us = loop_now_us(conn->wire->model->loop);
 	buf_add(&conn->in, bytes, len);
 	conn_input(conn);
 }
@@ -912,6 +951,20 @@ model_wire_block(struct model_wire *wire, bool on)
 		if (!on)
 			conn_input(conn);
 	}
+}
+
+void
+model_wire_flow(struct model_wire *wire, bool active)
+{
+	amqp_channel_flow_t flow = { active };
+	struct model_wire_conn *conn;
+	struct model_channel *channel;
+
+	TAILQ_FOREACH(conn, &wire->conns, link)
+		TAILQ_FOREACH(channel, &conn->channels, link)
+			if (channel->confirms && !channel->closing)
+				send_method(conn, channel->number,
+				    AMQP_CHANNEL_FLOW_METHOD, &flow);
 }
 
 void

@@ -9,6 +9,9 @@
 #include "lib/xalloc.h"
 #include "redrive/redrive.h"
 
+/* What ended with an error is started again after that time. */
+#define RESTART_MS 2000
+
 struct process {
 	enum process_kind kind;
 	struct process_env env;
@@ -17,8 +20,9 @@ struct process {
 	struct consumer *consumer; /* NULL: not running, or another kind */
 	struct redrive *redrive;
 	struct loop_timer *start;
-	bool ended;
+	bool ended, draining;
 	int exit_code;
+	unsigned failures;
 };
 
 static struct handler *
@@ -54,6 +58,10 @@ on_ended(void *arg, int exit_code)
 
 	process->ended = true;
 	process->exit_code = exit_code;
+	if (exit_code == 0 || process->draining)
+		return;
+	process->failures++;
+	loop_timer_start(process->env.loop, process->start, RESTART_MS);
 }
 
 static void
@@ -91,6 +99,8 @@ start_redrive(struct process *process)
 		.net = sim_net_streams(process->net),
 		.metrics = process->metrics,
 		.instance = "sim:2",
+		/* Few, so that a chain of them is needed. */
+		.scan_prefetch = 3,
 		.driver_new = make_driver,
 		.arg = process,
 	};
@@ -105,6 +115,7 @@ on_start(void *arg)
 {
 	struct process *process = arg;
 
+	(void)process_kill(process);
 	process->metrics = metrics_new();
 	process->ended = false;
 	process->exit_code = 0;
@@ -147,6 +158,7 @@ process_kill(struct process *process)
 {
 	if (process->metrics == NULL)
 		return false;
+	loop_timer_stop(process->env.loop, process->start);
 	sim_net_cut(process->net, 1);
 	consumer_free(process->consumer);
 	redrive_free(process->redrive);
@@ -162,6 +174,7 @@ process_kill(struct process *process)
 void
 process_drain(struct process *process)
 {
+	process->draining = true;
 	loop_timer_stop(process->env.loop, process->start);
 	if (process_is_over(process))
 		return;
@@ -181,6 +194,12 @@ int
 process_exit_code(const struct process *process)
 {
 	return process->exit_code;
+}
+
+unsigned
+process_failures(const struct process *process)
+{
+	return process->failures;
 }
 
 struct sim_net *

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * A daemon in the simulator: started, drained, or killed as by kill -9. It has
- * a network of its own, so that its connections can be cut alone.
+ * A daemon in the simulator: started, drained, or killed as by kill -9; when
+ * it ends with an error it is started again, as by systemd. It has a network
+ * of its own, so that its connections can be cut alone.
  */
 #ifndef DLO_TESTS_PROCESS_H
 #define DLO_TESTS_PROCESS_H
@@ -42,6 +43,8 @@ void process_drain(struct process *);
 bool process_is_over(const struct process *);
 /* How it ended by itself; 0 if it did not. */
 int process_exit_code(const struct process *);
+/* How often it ended with an error, and was started again. */
+unsigned process_failures(const struct process *);
 struct sim_net *process_net(struct process *);
 
 #endif

@@ -22,6 +22,7 @@ struct pipe {
 	bool ending; /* the writer is done */
 	bool closed; /* the reader has been told, or does not care */
 	bool paused;
+	bool hung; /* for ever */
 };
 
 struct sim_conn {
@@ -82,7 +83,7 @@ pipe_wake(struct pipe *pipe)
 {
 	struct loop *loop = pipe->conn->net->loop;
 
-	if (!pipe->closed && !pipe->paused &&
+	if (!pipe->closed && !pipe->paused && !pipe->hung &&
 	    !loop_timer_pending(loop, pipe->timer) &&
 	    (pipe->bytes.len > 0 || pipe->ending))
 		loop_timer_start_us(loop, pipe->timer, latency_us(loop));
@@ -268,6 +269,20 @@ void
 sim_net_listen(struct sim_net *net, bool on)
 {
 	net->listening = on;
+}
+
+void
+sim_net_hang(struct sim_net *net, double probability)
+{
+	struct sim_conn *conn;
+
+	for (conn = net->conns; conn != NULL; conn = conn->next) {
+		if (!sim_chance(net->loop, probability))
+			continue;
+		conn->to_client.hung = conn->to_server.hung = true;
+		loop_timer_stop(net->loop, conn->to_client.timer);
+		loop_timer_stop(net->loop, conn->to_server.timer);
+	}
 }
 
 static void

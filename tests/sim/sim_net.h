@@ -35,6 +35,12 @@ void sim_net_listen(struct sim_net *, bool on);
 /* Cuts each connection with this probability, at any byte. */
 void sim_net_cut(struct sim_net *, double probability);
 
+/*
+ * Hangs each connection with this probability: no byte goes through any more,
+ * and neither end is told.
+ */
+void sim_net_hang(struct sim_net *, double probability);
+
 void sim_conn_write(struct sim_conn *, const void *bytes, size_t len);
 /* What was written still arrives; then the client's stream is down. */
 void sim_conn_close(struct sim_conn *);

@@ -27,13 +27,18 @@ sink_nothing(void *arg, const char *line, size_t len)
 static void
 print_report(const struct world_report *report)
 {
+	const struct trouble_count *trouble = &report->trouble;
+	const struct model_load *load = &report->load;
+
 	printf("# seed %" PRIu64 "%s: %u messages, %u processed (%u twice), "
 	       "%u dead, %u attempts, %u kills, %u cuts, %u restarts, "
-	       "%.0f virtual s%s%s\n",
+	       "%u hangs, %u deletions, %" PRIu64 " connections, %" PRIu64
+	       " channels, %" PRIu64 " publishes, %.0f virtual s%s%s\n",
 	    report->seed, report->calm ? " (calm)" : "", report->messages,
 	    report->processed, report->twice, report->dead, report->attempts,
-	    report->kills, report->cuts, report->restarts,
-	    (double)report->virtual_ms / 1000,
+	    trouble->kills, trouble->cuts, trouble->restarts, trouble->hangs,
+	    trouble->deletions, load->connections, load->channels,
+	    load->publishes, (double)report->virtual_ms / 1000,
 	    report->violation[0] == '\0' ? "" : ": VIOLATION ",
 	    report->violation);
 	fflush(stdout);

@@ -2,12 +2,16 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * Safety, at every ack: the message was processed, or a copy of it is in a
- * queue and its publisher has been told so. Liveness, at the end: every
- * message has been processed or is a dead letter, and nothing is under way.
+ * queue and its publisher has been told so. At every copy: it carries what it
+ * must and nothing that would lose or divert it. At every delivery: it is not
+ * early. At every settling: it was not held too long. Liveness, at the end:
+ * every message has been processed or is a dead letter, nothing is under way,
+ * and the broker was not stormed on the way.
  */
 #include "tests/sim/world.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,24 +21,36 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "tests/sim/fakes.h"
+#include "tests/sim/letters.h"
 #include "tests/sim/model.h"
 #include "tests/sim/process.h"
 #include "tests/sim/sim_loop.h"
 #include "tests/sim/sim_net.h"
+#include "tests/sim/trouble.h"
 
-#define CONSUMERS    2
-#define PROCESSES    4 /* the rest of them redrives */
-#define TROUBLE_US   (120 * INT64_C(1000000))
-#define QUIET_US     (200 * INT64_C(1000000))
-#define DRAIN_US     (120 * INT64_C(1000000))
-#define PEACE_US     (4 * 3600 * INT64_C(1000000))
-#define MESSAGES     120
-#define WORK_QUEUE   "orders"
-#define DEAD_LETTERS "orders.dlq"
-#define PARKED	     "orders.parked"
+#define CONSUMERS  2
+#define PROCESSES  4 /* the rest of them redrives */
+#define TROUBLE_US (120 * INT64_C(1000000))
+#define QUIET_US   (200 * INT64_C(1000000))
+#define DRAIN_US   (120 * INT64_C(1000000))
+#define PEACE_US   (4 * 3600 * INT64_C(1000000))
+#define LOOK_US	   INT64_C(1000000)
+#define MESSAGES   120
+/* hold_max, drain_timeout, and what it takes to see that a peer is dead. */
+#define HOLD_MAX_MS (60000 + 20000 + 40000)
+/* A storm is more of anything than this, and so much more in a second. */
+#define MAX_CONNECTIONS 100
+#define MAX_CHANNELS	300
+#define MAX_PUBLISHES	400
+#define MAX_STEPS	UINT64_C(20000000)
+#define WORK_QUEUE	"orders"
+#define DEAD_LETTERS	"orders.dlq"
+#define PARKED		"orders.parked"
 
 struct message {
+	enum letter letter;
 	bool dead;
+	bool deleted; /* a copy of it went with its queue */
 	unsigned processed, attempts;
 };
 
@@ -45,12 +61,12 @@ struct world {
 	struct conf *conf;
 	struct fakes *fakes;
 	struct process *processes[PROCESSES];
-	struct loop_timer *producer, *trouble, *relief;
-	void (*relieve)(struct world *); /* ends the trouble under way */
+	struct loop_timer *producer;
+	struct trouble *trouble;
 	unsigned next;
+	uint64_t steps;
+	int64_t look_us; /* when to look for peace again */
 	struct message messages[MESSAGES];
-	struct model_trouble rates;
-	double trouble_per_s;
 	bool consumers_end; /* asked to, too */
 };
 
@@ -76,13 +92,58 @@ on_acked(void *arg, uint32_t lineage, const char *queue, unsigned safe)
 	char what[128];
 
 	assert(lineage < MESSAGES);
-	if (safe > 0 || world->messages[lineage].processed > 0)
+	if (safe > 0 || world->messages[lineage].processed > 0 ||
+	    world->messages[lineage].deleted)
 		return;
 	snprintf(what, sizeof(what),
 	    "message %u of %s was acked: not "
 	    "processed, and no confirmed copy is left",
 	    lineage, queue);
 	violated(world, what);
+}
+
+static void
+on_published(void *arg, const struct model_sight *sight)
+{
+	struct world *world = arg;
+	int64_t attempt;
+	const char *error = letter_copy_error(sight->props, sight->props_len,
+	    sight->lineage, &attempt);
+	char what[128];
+
+	assert(sight->lineage < MESSAGES);
+	if (error == NULL &&
+	    attempt > (int64_t)world->messages[sight->lineage].attempts)
+		error = "it tells of attempts that never were";
+	if (error == NULL)
+		return;
+	snprintf(what, sizeof(what), "the copy of message %u for %s: %s",
+	    sight->lineage, sight->place, error);
+	violated(world, what);
+}
+
+static void
+on_delivered(void *arg, const struct model_sight *sight)
+{
+	struct world *world = arg;
+	char what[128];
+	int64_t early_ms;
+
+	if (strcmp(sight->place, WORK_QUEUE) != 0)
+		return;
+	early_ms = letter_due_ms(sight->props, sight->props_len) -
+	    loop_wall_ms(world->loop);
+	if (early_ms <= 0)
+		return;
+	snprintf(what, sizeof(what), "message %u is %lld ms early",
+	    sight->lineage, (long long)early_ms);
+	violated(world, what);
+}
+
+static void
+on_deleted(void *arg, uint32_t lineage)
+{
+	((struct world *)arg)->messages[lineage].deleted = true;
 }
 
 static void
@@ -99,171 +160,38 @@ on_attempt(void *arg, uint32_t lineage, enum outcome outcome)
 		message->processed++;
 }
 
-/* Troubles. */
-
-static void
-relieve_nothing(struct world *world)
-{
-	(void)world;
-}
-
-static void
-relieve_listen(struct world *world)
-{
-	int i;
-
-	for (i = 0; i < PROCESSES; i++)
-		sim_net_listen(process_net(world->processes[i]), true);
-}
-
-static void
-relieve_block(struct world *world)
-{
-	model_block(world->model, false);
-}
-
-static void
-relieve_unbind(struct world *world)
-{
-	model_unbind(world->model, "dlo.dead", false);
-	model_unbind(world->model, "dlo.retry.orders", false);
-	model_unbind(world->model, "dlo.retry.orders.3", false);
-}
-
-static void
-relieve_mood(struct world *world)
-{
-	fakes_set_down(world->fakes, false);
-}
-
-static void
-make_restart(struct world *world)
-{
-	int i;
-
-	for (i = 0; i < PROCESSES; i++) {
-		sim_net_listen(process_net(world->processes[i]), false);
-		sim_net_cut(process_net(world->processes[i]), 1);
-	}
-	model_restart(world->model);
-	world->report->restarts++;
-	world->relieve = relieve_listen;
-}
-
-static void
-make_cut(struct world *world)
-{
-	int i;
-
-	for (i = 0; i < PROCESSES; i++)
-		sim_net_cut(process_net(world->processes[i]), 0.5);
-	world->report->cuts++;
-}
-
-static void
-make_kill(struct world *world)
-{
-	struct process *process =
-	    world->processes[sim_below(world->loop, PROCESSES)];
-
-	if (process_kill(process))
-		world->report->kills++;
-	process_start(process, (int64_t)sim_below(world->loop, 8000));
-}
-
-static void
-make_unbind(struct world *world)
-{
-	static const char *const exchanges[] = { "dlo.dead", "dlo.retry.orders",
-		"dlo.retry.orders.3" };
-
-	model_unbind(world->model,
-	    exchanges[sim_below(world->loop, array_len(exchanges))], true);
-	world->relieve = relieve_unbind;
-}
-
-static void
-make_block(struct world *world)
-{
-	model_block(world->model, true);
-	world->relieve = relieve_block;
-}
-
-static void
-make_cancel(struct world *world)
-{
-	model_cancel_consumers(world->model, WORK_QUEUE);
-}
-
-static void
-make_channel_error(struct world *world)
-{
-	model_close_a_channel(world->model);
-}
-
-static void
-make_outage(struct world *world)
-{
-	fakes_set_down(world->fakes, true);
-	world->relieve = relieve_mood;
-}
-
-static void
-trouble_next(struct world *world)
-{
-	double mean_ms = 1000 / world->trouble_per_s;
-
-	loop_timer_start(world->loop, world->trouble,
-	    (int64_t)sim_below(world->loop, (uint64_t)(2 * mean_ms)));
-}
-
-static void
-trouble_strikes(void *arg)
-{
-	static void (*const makers[])(struct world *) = { make_restart,
-		make_cut, make_cut, make_kill, make_kill, make_unbind,
-		make_block, make_cancel, make_channel_error, make_outage };
-	struct world *world = arg;
-
-	if (loop_now_us(world->loop) > TROUBLE_US)
-		return;
-	/* One lasting trouble at a time; the short ones come as they like. */
-	if (!loop_timer_pending(world->loop, world->relief)) {
-		world->relieve = relieve_nothing;
-		makers[sim_below(world->loop, array_len(makers))](world);
-		loop_timer_start(world->loop, world->relief,
-		    500 + (int64_t)sim_below(world->loop, 20000));
-	}
-	trouble_next(world);
-}
-
-static void
-trouble_relieved(void *arg)
-{
-	struct world *world = arg;
-
-	world->relieve(world);
-}
-
 /* The producer. */
+
+static enum letter
+draw_letter(struct world *world)
+{
+	static const enum letter rare[] = { LETTER_BIG, LETTER_HUGE,
+		LETTER_DEEP };
+
+	if (world->report->calm || sim_chance(world->loop, 0.5))
+		return LETTER_PLAIN;
+	if (sim_chance(world->loop, 0.02))
+		return rare[sim_below(world->loop, array_len(rare))];
+	return (enum letter)sim_below(world->loop, LETTER_DEEP);
+}
 
 static void
 produce(void *arg)
 {
 	struct world *world = arg;
+	struct message *message = &world->messages[world->next];
 	uint8_t body[64] = { 0 };
-	char id[32];
+	struct buf props = { 0 };
 	size_t len = 4 + (size_t)sim_below(world->loop, sizeof(body) - 4);
-	int64_t expiration_ms = 0;
 
 	body[2] = (uint8_t)(world->next >> 8);
 	body[3] = (uint8_t)world->next;
-	snprintf(id, sizeof(id), "order-%u", world->next);
-	if (!world->report->calm && sim_chance(world->loop, 0.1))
-		expiration_ms = 1000 + (int64_t)sim_below(world->loop, 60000);
-	if (model_publish(world->model, WORK_QUEUE, body, len, id,
-		expiration_ms))
+	message->letter = draw_letter(world);
+	letter_write(message->letter, world->next, world->loop, &props);
+	if (model_publish_raw(world->model, WORK_QUEUE, body, len,
+		buf_peek(&props), props.len))
 		world->next++;
+	buf_clear(&props);
 	if (world->next < MESSAGES)
 		loop_timer_start(world->loop, world->producer,
 		    (int64_t)sim_below(world->loop, 1000));
@@ -277,34 +205,61 @@ is_broken(const struct world *world)
 	return world->report->violation[0] != '\0';
 }
 
+/* A loop that turns on and on without getting anywhere. */
+static bool
+count_step(struct world *world)
+{
+	if (++world->steps == MAX_STEPS)
+		violated(world, "it goes round and round");
+	return is_broken(world);
+}
+
 /* All that is left is dead. */
 static bool
 is_settled(void *arg)
 {
 	struct world *world = arg;
 
-	return is_broken(world) ||
+	return count_step(world) ||
 	    (world->next == MESSAGES &&
 		model_total(world->model) ==
 		    model_depth(world->model, DEAD_LETTERS) +
 			model_depth(world->model, PARKED));
 }
 
-/* ... and redrive has had the time to bring back what it may. */
+static void
+look_for_redrivable(void *arg, const struct model_sight *sight)
+{
+	bool *found = arg;
+
+	*found = *found || !letter_is_malformed(sight->props, sight->props_len);
+}
+
+/* ... and redrive has brought back what it may. */
 static bool
 is_at_peace(void *arg)
 {
 	struct world *world = arg;
+	int64_t now_us = loop_now_us(world->loop);
+	bool left = false;
 
-	return is_broken(world) ||
-	    (loop_now_us(world->loop) > TROUBLE_US + QUIET_US &&
-		is_settled(world));
+	if (is_broken(world))
+		return true;
+	if (now_us < TROUBLE_US + QUIET_US || now_us < world->look_us ||
+	    !is_settled(world))
+		return false;
+	/* Not at every step: it takes long. */
+	world->look_us = now_us + LOOK_US;
+	if (!world->report->calm)
+		model_each(world->model, DEAD_LETTERS, look_for_redrivable,
+		    &left);
+	return !left;
 }
 
 static void
-count_dead(void *arg, uint32_t lineage)
+count_dead(void *arg, const struct model_sight *sight)
 {
-	((struct world *)arg)->messages[lineage].dead = true;
+	((struct world *)arg)->messages[sight->lineage].dead = true;
 }
 
 static bool
@@ -336,6 +291,25 @@ check_calm(struct world *world, const struct message *message, unsigned i)
 }
 
 static void
+check_load(struct world *world)
+{
+	const struct model_load *load = model_load(world->model);
+	uint64_t s = (uint64_t)loop_now_ms(world->loop) / 1000;
+	char what[160];
+
+	world->report->load = *load;
+	if (load->connections <= MAX_CONNECTIONS + s / 10 &&
+	    load->channels <= MAX_CHANNELS + s &&
+	    load->publishes <= MAX_PUBLISHES + s / 2)
+		return;
+	snprintf(what, sizeof(what),
+	    "a storm: %" PRIu64 " connections, %" PRIu64 " channels, %" PRIu64
+	    " publishes",
+	    load->connections, load->channels, load->publishes);
+	violated(world, what);
+}
+
+static void
 check_end(struct world *world)
 {
 	struct world_report *report = world->report;
@@ -351,8 +325,16 @@ check_end(struct world *world)
 		report->processed += message->processed > 0;
 		report->twice += message->processed > 1;
 		report->dead += message->dead;
-		if (message->processed == 0 && !message->dead) {
+		if (message->processed == 0 && !message->dead &&
+		    !message->deleted) {
 			snprintf(what, sizeof(what), "message %u is lost", i);
+			violated(world, what);
+		}
+		if (message->attempts == 0 && message->dead &&
+		    !letter_may_die_untried(message->letter)) {
+			snprintf(what, sizeof(what),
+			    "message %u of kind %d is dead, and was not tried",
+			    i, (int)message->letter);
 			violated(world, what);
 		}
 		if (report->calm)
@@ -363,14 +345,8 @@ check_end(struct world *world)
 static void
 make_peace(struct world *world)
 {
-	static const struct model_trouble none = { 0 };
-
-	loop_timer_stop(world->loop, world->trouble);
-	if (loop_timer_pending(world->loop, world->relief)) {
-		loop_timer_stop(world->loop, world->relief);
-		world->relieve(world);
-	}
-	model_set_trouble(world->model, &none);
+	trouble_end(world->trouble);
+	world->report->trouble = *trouble_count(world->trouble);
 	fakes_set_failing(world->fakes, 0.05);
 }
 
@@ -379,7 +355,7 @@ trouble_is_over(void *arg)
 {
 	struct world *world = arg;
 
-	return is_broken(world) || loop_now_us(world->loop) > TROUBLE_US;
+	return count_step(world) || loop_now_us(world->loop) > TROUBLE_US;
 }
 
 static bool
@@ -420,12 +396,18 @@ end_processes(struct world *world)
 	if (!run_for(world, DRAIN_US, all_over))
 		violated(world, "a consumer did not end when asked to");
 	for (i = 0; i < PROCESSES; i++) {
+		world->report->failures +=
+		    process_failures(world->processes[i]);
 		if (process_exit_code(world->processes[i]) == 0)
 			continue;
 		snprintf(what, sizeof(what), "a daemon ended with %d",
 		    process_exit_code(world->processes[i]));
 		violated(world, what);
 	}
+	/* At its start a daemon may find that a queue is not there. */
+	if (world->report->failures >
+	    world->report->trouble.deletions * PROCESSES)
+		violated(world, "a daemon ended at its start");
 }
 
 static void
@@ -437,6 +419,7 @@ world_live(struct world *world)
 		not_settled(world);
 	end_processes(world);
 	check_end(world);
+	check_load(world);
 }
 
 /* Putting it up and taking it down. */
@@ -473,6 +456,7 @@ world_conf(bool calm)
 	    "      when: [healthy, {every: 40s}]\n"
 	    "      cooldown: 5s\n"
 	    "      max_redrives: 2\n"
+	    "      only: {}\n"
 	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
 	    calm ? 1000 : 5);
 	close(fd);
@@ -487,12 +471,35 @@ world_conf(bool calm)
 	return kept[calm];
 }
 
-static const struct model_hooks model_hooks = { on_acked, on_violation };
+static const struct model_hooks model_hooks = {
+	.acked = on_acked,
+	.violation = on_violation,
+	.published = on_published,
+	.delivered = on_delivered,
+	.deleted = on_deleted,
+};
 
 static int64_t
 world_clock(void *arg)
 {
 	return loop_wall_ms(((struct world *)arg)->loop);
+}
+
+static void
+make_trouble(struct world *world)
+{
+	const struct trouble_env env = {
+		.loop = world->loop,
+		.model = world->model,
+		.fakes = world->fakes,
+		.processes = world->processes,
+		.process_count = PROCESSES,
+		.work_queue = WORK_QUEUE,
+	};
+
+	world->trouble = trouble_new(&env);
+	if (!world->report->calm)
+		trouble_start(world->trouble);
 }
 
 static void
@@ -511,19 +518,10 @@ world_open(struct world *world, uint64_t seed)
 	env = (struct process_env){ loop, world->model, world->fakes,
 		world->conf };
 	world->producer = loop_timer_new(loop, produce, world);
-	world->trouble = loop_timer_new(loop, trouble_strikes, world);
-	world->relief = loop_timer_new(loop, trouble_relieved, world);
-	world->relieve = relieve_nothing;
+	make_trouble(world);
+	model_set_hold_max(world->model, HOLD_MAX_MS);
 	fakes_set_failing(world->fakes, loop_random_unit(loop) * 0.5);
-	fakes_set_rejecting(world->fakes, 0.03);
-	if (!world->report->calm) {
-		world->rates.nack = sim_chance(loop, 0.5) ? 0.1 : 0;
-		world->rates.late = sim_chance(loop, 0.5) ? 0.05 : 0;
-		world->rates.vanish = 0.2;
-		world->trouble_per_s = 0.05 + loop_random_unit(loop) * 0.5;
-		trouble_next(world);
-	}
-	model_set_trouble(world->model, &world->rates);
+	fakes_set_rejecting(world->fakes, 0.1);
 	for (i = 0; i < PROCESSES; i++) {
 		world->processes[i] =
 		    process_new(i < CONSUMERS ? PROCESS_CONSUMER
@@ -551,8 +549,7 @@ world_close(struct world *world)
 	for (i = 0; i < PROCESSES; i++)
 		(void)process_kill(world->processes[i]);
 	loop_timer_free(loop, world->producer);
-	loop_timer_free(loop, world->trouble);
-	loop_timer_free(loop, world->relief);
+	trouble_free(world->trouble);
 	if (!run_for(world, DRAIN_US, is_quiet))
 		violated(world, "a connection outlived its daemon");
 	loop_run_tasks(loop);

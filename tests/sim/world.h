@@ -11,14 +11,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/sim/model.h"
+#include "tests/sim/trouble.h"
+
 #define WORLD_CALM_EVERY 8
 
 struct world_report {
 	uint64_t seed;
 	/* Only the downstream fails, no redrive: stricter rules hold. */
 	bool calm;
-	unsigned messages, processed, dead, attempts, twice, kills, cuts,
-	    restarts;
+	unsigned messages, processed, dead, attempts, twice, failures;
+	struct trouble_count trouble;
+	struct model_load load;
 	int64_t virtual_ms;
 	char violation[512]; /* "" when all is well */
 };
