@@ -38,8 +38,9 @@ struct session {
 	void *arg;
 	struct connection consume, publish;
 	struct provision *provision;
-	/* The topology was seen to since the consume connection came up. */
+	/* The topology was seen to since the consume connection came up, … */
 	bool provisioned;
+	bool provisioned_once; /* … or ever */
 	bool winding_down;
 	struct loop_timer *redeclare_timer, *look_timer;
 	unsigned redeclares;   /* not long after each other */
@@ -150,7 +151,7 @@ on_provisioned(void *arg, const struct topology_result *result)
 		s->cbs->fault(s->arg, &fault, "topology", NULL);
 		session_redeclare(s);
 	}
-	s->provisioned = true;
+	s->provisioned = s->provisioned_once = true;
 	loop_timer_start(s->env.loop, s->look_timer, LOOK_MS);
 	session_advance(s);
 }
@@ -168,7 +169,14 @@ report_down(struct session *s, const char *connection,
 static void
 on_provision_down(void *arg, const struct rmq_close *why)
 {
-	report_down(arg, "topology connection", why);
+	struct session *s = arg;
+
+	report_down(s, "topology connection", why);
+	/* It worked before: consuming must not wait for, say, a password. */
+	if (!s->provisioned_once)
+		return;
+	s->provisioned = true;
+	session_advance(s);
 }
 
 static void

@@ -389,3 +389,19 @@ class Broker(Life):
         self.wait_totals("orders", total=0)
         self.assertEqual(set(down.attempts().values()), {1})
         self.assertEqual(consumer.metrics().value("dlo_inflight_bytes"), 0)
+
+    def test_a_provisioner_who_lost_his_password_stops_nobody(self):
+        self.private_broker()
+        self.declare("orders")
+        user = self.broker.user_new("pw")
+        self.broker.allow(self.vhost, user)
+        down = self.downstream()
+        consumer = self.consumer(self.config(
+            down, topology={"broker": {"user": user, "password": "pw"}}))
+        self.broker.ctl("change_password", user, "other")
+        self.broker.ctl("close_all_connections", "--global", "test")
+        self._channel = None
+        consumer.wait_log("broker_down", fault="auth")
+        self.publish("orders", b"", message_id="1")
+        down.wait_requests(1)
+        self.wait_totals("orders", total=0)

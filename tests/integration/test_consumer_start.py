@@ -4,6 +4,7 @@
 waits for."""
 
 import os
+import signal
 import socket
 
 import harness
@@ -193,3 +194,32 @@ class Start(harness.Case):
                      "dlo_confirm_seconds_count"):
             self.assertIn(name, {sample[0] for sample in metrics.samples})
         self.assertEqual(metrics.value("dlo_broker_connected"), 2)
+
+    def test_systemd_is_told(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            path = os.path.join(self.folder, "notify")
+            manager.bind(path)
+            manager.settimeout(30)
+            consumer = self.consumer(self.config(), env={
+                "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"})
+            self.wait_told(manager, "READY=1")
+            self.wait_told(manager, "WATCHDOG=1")
+            consumer.signal(signal.SIGTERM)
+            self.wait_told(manager, "STOPPING=1")
+            self.assertEqual(consumer.wait(), 0)
+
+    def test_systemd_is_told_of_a_broker_that_is_away(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            path = os.path.join(self.folder, "notify")
+            manager.bind(path)
+            manager.settimeout(30)
+            self.consumer(
+                self.config(broker={"nodes": ["amqp://127.0.0.1:1"]}),
+                env={"NOTIFY_SOCKET": path}, ready=False)
+            self.wait_told(manager, "STATUS=waiting for the broker")
+            self.wait_told(manager, "READY=1")
+
+    def wait_told(self, manager, words):
+        said = []
+        while words not in said:
+            said += manager.recv(4096).decode().splitlines()
