@@ -4,8 +4,10 @@
  * The engine against a real broker: tests/integration/test_engine.py runs
  * one test of it at a time, on a vhost of its own.
  *
- *	live TEST	with DLO_LIVE_PORT, DLO_LIVE_VHOST, and DLO_LIVE_CTL, a
- *			command that runs rabbitmqctl
+ *	live TEST	with DLO_LIVE_PORT, DLO_LIVE_VHOST, and for some tests
+ *			DLO_LIVE_CTL, a command that runs rabbitmqctl;
+ *			DLO_LIVE_PID, the broker's; DLO_LIVE_TLS_PORT and
+ *			DLO_LIVE_TLS, a folder of certificates
  */
 #include "tests/unit.h"
 
@@ -232,8 +234,16 @@ env(const char *name)
 	return value;
 }
 
+static uint16_t
+port(const char *name)
+{
+	return (uint16_t)strtoul(env(name), NULL, 10);
+}
+
+/* `tls`: NULL for plain TCP. */
 static void
-live_init(struct live *l, struct rmq_conn_options *conn)
+live_init(struct live *l, const struct rmq_conn_options *conn,
+    const struct stream_tls *tls)
 {
 	static const struct rmq_publisher_options publisher = {
 		.correlation_header = "dlo-id",
@@ -250,7 +260,11 @@ live_init(struct live *l, struct rmq_conn_options *conn)
 
 	memset(l, 0, sizeof(*l));
 	STAILQ_INIT(&l->got);
-	node.port = (uint16_t)strtoul(env("DLO_LIVE_PORT"), NULL, 10);
+	node.port = port(tls == NULL ? "DLO_LIVE_PORT" : "DLO_LIVE_TLS_PORT");
+	if (tls != NULL) {
+		node.tls = true;
+		options.tls = *tls;
+	}
 	l->loop = loop_libevent_new();
 	l->net = stream_libevent_new(l->loop);
 	l->guard = loop_timer_new(l->loop, on_late, l);
@@ -280,7 +294,7 @@ live_open(struct live *l)
 		.heartbeat_s = 10,
 	};
 
-	live_init(l, &conn);
+	live_init(l, &conn, NULL);
 	wait_for(l, is_up);
 	open_channel(l);
 }
@@ -833,7 +847,7 @@ refused_login(const char *vhost, const char *password, enum rmq_fault fault,
 		.password = password };
 	struct live l;
 
-	live_init(&l, &conn);
+	live_init(&l, &conn, NULL);
 	wait_for(&l, is_down);
 	assert_int_equal(l.close.fault, fault);
 	assert_int_equal(l.close.code, code);
@@ -870,7 +884,7 @@ fact_23_two_missed_heartbeats_end_the_connection(void **state)
 	struct live l;
 
 	(void)state;
-	live_init(&l, &conn);
+	live_init(&l, &conn, NULL);
 	wait_for(&l, is_up);
 	/* Idle for much longer than that, and alive: both sides beat. */
 	stay(&l, 4500);
@@ -1016,6 +1030,63 @@ nothing_is_lost_over_cut_connections(void **state)
 	free(args);
 }
 
+/* Comes up, or is refused with a text that says why (NULL: comes up). */
+static void
+tls_attempt(const struct stream_tls *tls, const char *why)
+{
+	struct rmq_conn_options conn = { .vhost = env("DLO_LIVE_VHOST"),
+		.user = "guest",
+		.password = "guest" };
+	struct live l;
+
+	live_init(&l, &conn, tls);
+	if (why == NULL) {
+		wait_for(&l, is_up);
+		open_channel(&l);
+		declare(&l, "q", "classic");
+		send(&l, "q", "over TLS", persistent);
+		expect_sent(&l, 1, 0, 0, 0);
+	} else {
+		wait_for(&l, is_down);
+		assert_int_equal(l.ups, 0);
+		assert_int_equal(l.close.fault, RMQ_FAULT_IO);
+		assert_non_null(strstr(l.close.text, why));
+	}
+	live_close(&l);
+}
+
+/* Its certificate is for rabbit.test, by our authority. */
+static void
+tls_verifies_peer_and_name(void **state)
+{
+	char *ca = xasprintf("%s/ca.pem", env("DLO_LIVE_TLS"));
+	char *other = xasprintf("%s/other.pem", env("DLO_LIVE_TLS"));
+	char *cert = xasprintf("%s/client.pem", env("DLO_LIVE_TLS"));
+	char *key = xasprintf("%s/client.key", env("DLO_LIVE_TLS"));
+	struct stream_tls good = { .ca = ca, .server_name = "rabbit.test" };
+	struct stream_tls tls = good;
+
+	(void)state;
+	tls_attempt(&good, NULL);
+	tls.server_name = "rabbit.example";
+	tls_attempt(&tls, "rabbit.example");
+	tls.server_name = NULL; /* the host: 127.0.0.1 */
+	tls_attempt(&tls, "127.0.0.1");
+	tls = good;
+	tls.ca = other;
+	tls_attempt(&tls, "certificate");
+	tls.ca = NULL; /* the system's */
+	tls_attempt(&tls, "certificate");
+	tls = good;
+	tls.cert = cert;
+	tls.key = key;
+	tls_attempt(&tls, NULL);
+	free(ca);
+	free(other);
+	free(cert);
+	free(key);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1043,6 +1114,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(fact_24_closing_the_channel_keeps_the_order),
 		cmocka_unit_test(bodies_of_every_size),
 		cmocka_unit_test(nothing_is_lost_over_cut_connections),
+		cmocka_unit_test(tls_verifies_peer_and_name),
 	};
 
 	if (argc != 2) {
