@@ -288,16 +288,16 @@ static void
 on_closed(void *arg, const struct rmq_close *close)
 {
 	struct rmq_publisher *p = arg;
-	bool was_ready = p->ready;
+	bool was_used = p->ready && p->sent_count > 0;
 
 	p->channel = NULL;
 	p->ready = false;
 	reclaim_sent(p, close);
 	if (p->freed || p->conn == NULL || !rmq_conn_is_open(p->conn))
 		return;
-	if (was_ready)
+	if (was_used)
 		open_channel(p);
-	else
+	else /* Not for what we published: no reason for haste. */
 		loop_timer_start(p->loop, p->open_timer,
 		    backoff_delay_ms(&reopen, ++p->failed_opens,
 			loop_random_unit(p->loop)));

@@ -351,6 +351,27 @@ expect(struct bench *b, const char *log)
 	buf_reset(&b->log);
 }
 
+static void
+ring(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Time passes, and what is due is done. */
+static void
+pass(struct bench *b, int64_t seconds)
+{
+	bool over = false;
+	struct loop_timer *timer = loop_timer_new(b->loop, ring, &over);
+
+	loop_timer_start(b->loop, timer, seconds * 1000);
+	while (!over) {
+		(void)sim_loop_step(b->loop);
+		talk(b);
+	}
+	loop_timer_free(b->loop, timer);
+}
+
 /* ---- the tests */
 
 static void
@@ -518,6 +539,29 @@ finds_a_culprit_in_few_rounds(void **state)
 	bench_clear(&b);
 }
 
+/* A broker that closes whatever is opened is not hammered. */
+static void
+an_idle_channel_is_opened_again_in_peace(void **state)
+{
+	struct bench b;
+	unsigned i;
+
+	(void)state;
+	bench_init(&b, 16);
+	connect(&b);
+	for (i = 0; i < 3; i++) {
+		broker_close_channel(&b, 1);
+		talk(&b);
+		assert_int_equal(b.opens, i + 1);
+		pass(&b, 2);
+		assert_int_equal(b.opens, i + 2);
+	}
+	send_all(&b, "ok");
+	talk(&b);
+	expect(&b, "0:ok");
+	bench_clear(&b);
+}
+
 /* What is queued meanwhile waits for the verdict and then goes on. */
 static void
 new_ones_wait_while_it_searches(void **state)
@@ -622,27 +666,6 @@ holds_back_while_the_channel_says_so(void **state)
 	talk(&b);
 	expect(&b, "0:ok");
 	bench_clear(&b);
-}
-
-static void
-ring(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-/* Time passes, and what is due is done. */
-static void
-pass(struct bench *b, int64_t seconds)
-{
-	bool over = false;
-	struct loop_timer *timer = loop_timer_new(b->loop, ring, &over);
-
-	loop_timer_start(b->loop, timer, seconds * 1000);
-	while (!over) {
-		(void)sim_loop_step(b->loop);
-		talk(b);
-	}
-	loop_timer_free(b->loop, timer);
 }
 
 static void
@@ -840,6 +863,7 @@ main(void)
 		cmocka_unit_test(the_window_bounds_what_is_unconfirmed),
 		cmocka_unit_test(finds_the_culprits),
 		cmocka_unit_test(finds_a_culprit_in_few_rounds),
+		cmocka_unit_test(an_idle_channel_is_opened_again_in_peace),
 		cmocka_unit_test(new_ones_wait_while_it_searches),
 		cmocka_unit_test(the_search_survives_a_reconnect),
 		cmocka_unit_test(finds_what_closes_the_connection),
