@@ -17,6 +17,12 @@
 /* AMQP reply codes of faults that are not the message's own. */
 enum { CODE_DENIED = 403, CODE_NOT_FOUND = 404 };
 
+/* Those of a broker in trouble. */
+enum { CODE_RESOURCE = 506, CODE_INTERNAL = 541 };
+
+/* When it lasts for more tries (two minutes), the message makes the trouble. */
+#define TRIES_OF_TROUBLE 8
+
 struct settle {
 	struct loop *loop;
 	const char *user;
@@ -38,6 +44,7 @@ struct settlement {
 	struct rmq_ticket *ticket; /* while the publisher has it */
 	struct loop_timer *timer;  /* while backing off */
 	unsigned tries;
+	unsigned internal_errors; /* among them */
 };
 
 struct settle *
@@ -229,6 +236,24 @@ back_off(struct settlement *s)
 	    backoff_delay_ms(&backoff, s->tries, 0));
 }
 
+/* Whether it is for its own sake that the broker refuses it; counts. */
+static bool
+blames_message(struct settlement *s, const struct rmq_sent_result *result)
+{
+	if (result->sent != RMQ_SENT_REFUSED)
+		return false;
+	switch (result->code) {
+	case CODE_DENIED:
+	case CODE_NOT_FOUND:
+		return false;
+	case CODE_RESOURCE:
+	case CODE_INTERNAL:
+		return ++s->internal_errors >= TRIES_OF_TROUBLE;
+	default:
+		return true;
+	}
+}
+
 /* The broker takes no copy with these properties: they go as bytes. */
 static void
 wrap_up(struct settlement *s, const struct rmq_sent_result *result)
@@ -281,8 +306,7 @@ on_sent(void *arg, const struct rmq_sent_result *result)
 	log_unsent(s, result);
 	if (result->sent == RMQ_SENT_RETURNED)
 		metrics_inc(s->delivery->window->meter.returned);
-	if (result->sent == RMQ_SENT_REFUSED && result->code != CODE_DENIED &&
-	    result->code != CODE_NOT_FOUND)
+	if (blames_message(s, result))
 		wrap_up(s, result);
 	back_off(s);
 	if (result->sent == RMQ_SENT_RETURNED || result->code == CODE_NOT_FOUND)

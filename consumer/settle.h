@@ -8,8 +8,8 @@
  * A copy that does not get through is sent again, after 1 s doubling to 60 s,
  * for as long as the delivery's channel lives; the original stays unacked.
  * What the broker refuses to take for itself, not for a missing exchange or
- * right, goes to the dead-letter queue as malformed, its own properties
- * wrapped up as bytes.
+ * right nor for an internal error that passes, goes to the dead-letter queue
+ * as malformed, its own properties wrapped up as bytes.
  *
  * The settler owns the publisher; copies point into the delivery, which must
  * last until window_settled or settle_forget.

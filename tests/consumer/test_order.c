@@ -589,6 +589,30 @@ what_gets_not_through_is_sent_again(void **state)
 	}
 }
 
+/* Unless it comes again and again. */
+static void
+an_internal_error_condemns_nobody(void **state)
+{
+	uint64_t tag;
+
+	(void)state;
+	set_up(1);
+	tag = deliver_plain();
+	turn();
+	finish(first_call(), OUTCOME_RETRY, 60000);
+	for (int tries = 1; tries <= 8; tries++) {
+		assert_string_not_equal(first_ticket()->publish.exchange,
+		    "dlo.dead");
+		answer(first_ticket(), RMQ_SENT_REFUSED, 541);
+		assert_true(TAILQ_EMPTY(&tickets));
+		pass(60000);
+	}
+	assert_string_equal(first_ticket()->publish.exchange, "dlo.dead");
+	answer(first_ticket(), RMQ_SENT_OK, 0);
+	assert_true(known[tag].acked);
+	tear_down();
+}
+
 static void
 a_lost_channel_forgets_copies_and_holds(void **state)
 {
@@ -852,6 +876,7 @@ main(void)
 		cmocka_unit_test(long_retry_goes_to_the_ladder),
 		cmocka_unit_test(short_retry_is_held_and_never_early),
 		cmocka_unit_test(what_gets_not_through_is_sent_again),
+		cmocka_unit_test(an_internal_error_condemns_nobody),
 		cmocka_unit_test(a_lost_channel_forgets_copies_and_holds),
 		cmocka_unit_test(late_verdict_is_not_acked_on_the_new_channel),
 		cmocka_unit_test(what_may_not_be_handed_over_is_dead),
