@@ -224,6 +224,12 @@ letter_may_die_untried(enum letter letter)
 	return letter == LETTER_DEEP || letter == LETTER_EXPIRING;
 }
 
+bool
+letter_may_be_malformed(enum letter letter)
+{
+	return letter == LETTER_DEEP || letter == LETTER_HUGE;
+}
+
 /* Copies. */
 
 static bool

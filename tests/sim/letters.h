@@ -36,6 +36,8 @@ enum letter {
 void letter_write(enum letter, uint32_t lineage, struct loop *, struct buf *);
 /* Whether it may be dead without an attempt. */
 bool letter_may_die_untried(enum letter);
+/* Whether it may be dead as malformed. */
+bool letter_may_be_malformed(enum letter);
 
 /*
  * What is wrong with a copy that a daemon made; NULL: nothing. Sets *attempt

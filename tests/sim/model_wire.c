@@ -649,6 +649,9 @@ content_done(struct model_channel *channel)
 	if (!model_exchange_exists(model, channel->exchange))
 		channel_error(channel, AMQP_NOT_FOUND,
 		    AMQP_BASIC_PUBLISH_METHOD, "NOT_FOUND - no exchange");
+	else if (sim_chance(model->loop, model->trouble.sick))
+		channel_error(channel, AMQP_INTERNAL_ERROR,
+		    AMQP_BASIC_PUBLISH_METHOD, "INTERNAL_ERROR");
 	else if (foreign_user(channel->conn, props))
 		channel_error(channel, AMQP_PRECONDITION_FAILED,
 		    AMQP_BASIC_PUBLISH_METHOD,

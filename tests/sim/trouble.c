@@ -55,7 +55,7 @@ relieve_flow(struct trouble *t)
 }
 
 static void
-relieve_refusal(struct trouble *t)
+relieve_rates(struct trouble *t)
 {
 	model_set_trouble(t->env.model, &t->rates);
 }
@@ -161,7 +161,18 @@ make_refusal(struct trouble *t)
 
 	rates.nack = 1;
 	model_set_trouble(t->env.model, &rates);
-	t->relieve = relieve_refusal;
+	t->relieve = relieve_rates;
+}
+
+/* Whatever is published ends the channel, through no fault of its own. */
+static void
+make_sickness(struct trouble *t)
+{
+	struct model_trouble rates = t->rates;
+
+	rates.sick = 1;
+	model_set_trouble(t->env.model, &rates);
+	t->relieve = relieve_rates;
 }
 
 static void
@@ -198,7 +209,8 @@ strike(void *arg)
 	static void (*const makers[])(struct trouble *) = { make_restart,
 		make_cut, make_cut, make_kill, make_kill, make_unbind,
 		make_block, make_cancel, make_channel_error, make_outage,
-		make_hang, make_deletion, make_flow, make_refusal };
+		make_hang, make_deletion, make_flow, make_refusal,
+		make_sickness };
 	struct trouble *t = arg;
 
 	if (!loop_timer_pending(t->env.loop, t->relief)) {

@@ -259,7 +259,17 @@ is_at_peace(void *arg)
 static void
 count_dead(void *arg, const struct model_sight *sight)
 {
-	((struct world *)arg)->messages[sight->lineage].dead = true;
+	struct world *world = arg;
+	struct message *message = &world->messages[sight->lineage];
+	char what[128];
+
+	message->dead = true;
+	if (!letter_is_malformed(sight->props, sight->props_len) ||
+	    letter_may_be_malformed(message->letter))
+		return;
+	snprintf(what, sizeof(what), "message %u is dead as malformed",
+	    sight->lineage);
+	violated(world, what);
 }
 
 static bool
