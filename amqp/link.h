@@ -57,7 +57,11 @@ struct rmq_conn *rmq_link_conn(const struct rmq_link *);
 bool rmq_link_tried_all(const struct rmq_link *);
 /* The node of the current or last attempt, "host:port". */
 const char *rmq_link_node(const struct rmq_link *);
-/* Off: nothing is read, deliveries included; heartbeats still count. */
+/*
+ * Off: nothing is read, neither deliveries nor answers, until it is on again;
+ * also over a reconnect, but a handshake is always read. The broker's silence
+ * does not count meanwhile; our own heartbeats go on.
+ */
 void rmq_link_read_enable(struct rmq_link *, bool on);
 /* Bytes waiting to be sent. */
 size_t rmq_link_unsent(const struct rmq_link *);
