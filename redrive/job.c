@@ -73,22 +73,6 @@ struct job {
 	struct job_report report;
 };
 
-const char *
-job_end_name(enum job_end end)
-{
-	switch (end) {
-	case JOB_UNDER_WAY:
-		return "under way";
-	case JOB_COMPLETE:
-		return "complete";
-	case JOB_PARTIAL:
-		return "partial";
-	case JOB_CANCELLED:
-		return "cancelled";
-	}
-	abort();
-}
-
 static const char *
 job_state_name(enum job_state state)
 {
@@ -119,28 +103,6 @@ job_enter(struct job *job, enum job_state to)
 	job->state = to;
 	loop_timer_stop(job->loop, job->timer);
 	loop_defer(job->loop, &job->tell);
-}
-
-/* Seconds and chance in base 32: short, unique, in the order of time. */
-static void
-make_id(struct job *job)
-{
-	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
-	uint64_t n = (uint64_t)(job->judge.started_ms / 1000) << 25 |
-	    loop_random(job->loop) >> 39;
-
-	for (int i = JOB_ID_SPACE - 2; i >= 0; i--, n >>= 5)
-		job->report.id[i] = digits[n & 31];
-	job->report.id[JOB_ID_SPACE - 1] = '\0';
-}
-
-static void
-set_end(struct job *job, enum job_end end, const char *why)
-{
-	if (job->report.end != JOB_UNDER_WAY)
-		return;
-	job->report.end = end;
-	(void)snprintf(job->report.why, sizeof(job->report.why), "%s", why);
 }
 
 static void
@@ -212,7 +174,7 @@ on_lost(void *arg, const struct rmq_close *why)
 	    LOG_STR("why", rmq_fault_name(why->fault)),
 	    LOG_INT("code", why->code), LOG_STR("text", why->text));
 	if (why->code == NOT_FOUND || why->code == ACCESS_REFUSED)
-		set_end(job, JOB_PARTIAL, why->text);
+		report_set_end(&job->report, JOB_PARTIAL, why->text);
 	if (job->report.end != JOB_UNDER_WAY)
 		job->report.code = why->code;
 	job->pass.release = true;
@@ -258,7 +220,7 @@ on_stuck(void *arg, const char *why)
 {
 	struct job *job = arg;
 
-	set_end(job, JOB_PARTIAL, why);
+	report_set_end(&job->report, JOB_PARTIAL, why);
 	mover_drain(job->mover);
 }
 
@@ -324,19 +286,7 @@ finish(struct job *job)
 
 	job_enter(job, JOB_ENDED);
 	job_report(job, &r);
-	log_event(r.end == JOB_PARTIAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
-	    "job_ended", LOG_STR("pipeline", job->options.conf->name),
-	    LOG_STR("job", r.id), LOG_STR("end", job_end_name(r.end)),
-	    LOG_STR("why", *r.why != '\0' ? r.why : NULL),
-	    LOG_UINT("redriven", r.redriven), LOG_UINT("parked", r.parked),
-	    LOG_UINT("seen", r.seen),
-	    LOG_UINT("unwanted", r.verdicts[JUDGE_UNWANTED]),
-	    LOG_UINT("later", r.verdicts[JUDGE_LATER]),
-	    LOG_UINT("again", r.verdicts[JUDGE_AGAIN]),
-	    LOG_UINT("malformed", r.verdicts[JUDGE_MALFORMED]),
-	    LOG_UINT("refused", r.refused), LOG_UINT("unknown", r.unknown),
-	    LOG_UINT("twice", r.twice), LOG_UINT("passes", r.passes),
-	    LOG_INT("ms", r.elapsed_ms));
+	report_log(&r, job->options.conf->name);
 	job->cbs->ended(job->arg);
 }
 
@@ -344,20 +294,20 @@ finish(struct job *job)
 static void
 judge_pass(struct job *job, bool cut)
 {
-	char why[JOB_WHY_SPACE];
+	char why[REPORT_WHY_SPACE];
 
 	if (job->pass.moved > 0)
 		return;
 	if (cut) {
-		set_end(job, JOB_PARTIAL,
+		report_set_end(&job->report, JOB_PARTIAL,
 		    "more dead letters than the connection's channels hold");
 	} else if (job->report.refused > 0) {
 		(void)snprintf(why, sizeof(why),
 		    "the broker refuses %" PRIu64 " of them",
 		    job->report.refused);
-		set_end(job, JOB_PARTIAL, why);
+		report_set_end(&job->report, JOB_PARTIAL, why);
 	} else {
-		set_end(job, JOB_COMPLETE, "");
+		report_set_end(&job->report, JOB_COMPLETE, "");
 	}
 }
 
@@ -439,7 +389,7 @@ held_too_long(struct job *job)
 	/* Nothing to wait for, and nothing done: another pass is the same. */
 	if (job->pass.moved == 0 && mover_is_idle(job->mover) &&
 	    !mover_is_stalled(job->mover))
-		set_end(job, JOB_PARTIAL,
+		report_set_end(&job->report, JOB_PARTIAL,
 		    scan_seen(job->scan) == 0
 			? "the dead-letter queue delivers nothing"
 			: "one pass takes longer than hold_max");
@@ -483,7 +433,8 @@ job_new(const struct job_options *options, const struct job_cbs *cbs, void *arg)
 	job->loop = options->env->loop;
 	job->started_ms = loop_now_ms(job->loop);
 	job->judge.started_ms = loop_wall_ms(job->loop);
-	make_id(job);
+	report_make_id(&job->report, job->judge.started_ms,
+	    loop_random(job->loop));
 	job->judge.filter = options->filter;
 	job->judge.job = job->report.id;
 	job->judge.max_redrives = options->conf->redrive.max_redrives;
@@ -554,7 +505,7 @@ job_resume(struct job *job)
 void
 job_stop(struct job *job, enum job_end end, const char *why)
 {
-	set_end(job, end, why);
+	report_set_end(&job->report, end, why);
 	/* At once, not only at the end of the turn. */
 	mover_hold(job->mover, true);
 	loop_defer(job->loop, &job->task);

@@ -28,9 +28,7 @@
 
 #include "redrive/census.h"
 #include "redrive/judge.h"
-
-#define JOB_ID_SPACE  13
-#define JOB_WHY_SPACE 256
+#include "redrive/report.h"
 
 struct conf_filter;
 struct conf_pipeline;
@@ -39,35 +37,6 @@ struct job_env;
 struct rmq_conn;
 struct tally_pipeline;
 struct topology_pipeline_names;
-
-enum job_end {
-	JOB_UNDER_WAY,
-	JOB_COMPLETE,  /* nothing is left to move */
-	JOB_PARTIAL,   /* ended before: see why */
-	JOB_CANCELLED, /* somebody stopped it */
-};
-/* "under way", "complete", "partial", "cancelled". */
-const char *job_end_name(enum job_end);
-
-/* How far it is, and at its end: what it did. */
-struct job_report {
-	char id[JOB_ID_SPACE];
-	enum job_end end;
-	char why[JOB_WHY_SPACE]; /* of an end that is not complete; or "" */
-	unsigned code; /* the broker's reply code, if it ended the job */
-	unsigned passes;
-	uint64_t redriven; /* copy confirmed */
-	uint64_t parked;   /* copy confirmed */
-	uint64_t unknown;  /* copy sent, no verdict: moved or not */
-	uint64_t twice;	   /* copy confirmed, ack lost: comes again */
-	/* Of the last pass */
-	uint64_t seen;
-	uint64_t verdicts[JUDGE_COUNT];
-	uint64_t refused;  /* by the broker; they stay */
-	int64_t oldest_ms; /* when the oldest that stays died; 0: unknown */
-	double progress;   /* 0 to 1 */
-	int64_t elapsed_ms;
-};
 
 /* All that it points to must outlive the job. */
 struct job_options {

@@ -14,6 +14,9 @@
 #include "redrive/tally.h"
 #include "redrive/trigger.h"
 
+/* The broker's reply code for a queue that is gone. */
+#define NOT_FOUND 404
+
 struct lane {
 	struct lane_options options;
 	const struct conf_pipeline *conf;
@@ -30,6 +33,7 @@ struct lane {
 	double progress;
 	int64_t oldest_ms; /* when the oldest died; 0: there is none */
 	bool alerted;
+	unsigned refused; /* reply code that ended the last job; or 0 */
 };
 
 static void consider(void *);
@@ -54,6 +58,7 @@ job_ended(void *arg)
 	job_free(lane->job);
 	lane->job = NULL;
 	lane->progress = report.progress;
+	lane->refused = report.code;
 	if (report.oldest_ms != 0)
 		lane->oldest_ms = report.oldest_ms;
 	trigger_ended(&lane->trigger, loop_now_ms(lane->loop));
@@ -127,6 +132,8 @@ on_depth(void *arg, int64_t ready)
 
 	if (ready < 0)
 		return;
+	if (lane->refused == NOT_FOUND)
+		lane->refused = 0;
 	count = (uint64_t)ready;
 	if (lane->job != NULL)
 		count += job_held(lane->job);
@@ -220,6 +227,17 @@ bool
 lane_is_busy(const struct lane *lane)
 {
 	return lane->job != NULL;
+}
+
+bool
+lane_is_well(const struct lane *lane, struct buf *why)
+{
+	if (lane->refused == 0)
+		return true;
+	if (why != NULL)
+		buf_printf(why, "the broker answers %u to reading %s",
+		    lane->refused, lane->names.dead);
+	return false;
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "lib/buf.h"
 #include "redrive/job.h"
 
 struct conf;
@@ -51,6 +52,11 @@ void lane_run(struct lane *, const struct conf_filter *filter,
 /* Ends the job, if there is one, and starts none any more. */
 void lane_stop(struct lane *, enum job_end, const char *why);
 bool lane_is_busy(const struct lane *);
+/*
+ * False: the last job found the dead-letter queue missing or closed to us, and
+ * `why` (may be NULL) gets a line for people.
+ */
+bool lane_is_well(const struct lane *, struct buf *why);
 /* See job_relieve. */
 void lane_relieve(struct lane *);
 /* Brings the gauges up to date. */

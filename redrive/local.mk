@@ -33,6 +33,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/rate.h \
 	redrive/redrive.c \
 	redrive/redrive.h \
+	redrive/report.c \
+	redrive/report.h \
 	redrive/scan.c \
 	redrive/scan.h \
 	redrive/stash.c \
@@ -40,7 +42,9 @@ redrive_libredrive_a_SOURCES = \
 	redrive/tally.c \
 	redrive/tally.h \
 	redrive/trigger.c \
-	redrive/trigger.h
+	redrive/trigger.h \
+	redrive/uplink.c \
+	redrive/uplink.h
 
 bin_PROGRAMS += dlo-redrive
 dlo_redrive_SOURCES = redrive/main.c

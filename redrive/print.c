@@ -79,7 +79,7 @@ print_dry_run(struct buf *out, const struct once_result *result)
 static void
 print_job(struct buf *out, const struct job_report *r)
 {
-	buf_printf(out, "%s: ", job_end_name(r->end));
+	buf_printf(out, "%s: ", report_end_name(r->end));
 	if (*r->why != '\0') {
 		text_percent(out, r->why, strlen(r->why));
 		buf_add_str(out, ": ");

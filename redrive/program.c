@@ -27,6 +27,12 @@ on_ready(void *arg)
 }
 
 static void
+on_unreachable(void *arg)
+{
+	daemon_waiting(((struct program *)arg)->daemon);
+}
+
+static void
 on_ended(void *arg, int exit_code)
 {
 	daemon_end(((struct program *)arg)->daemon, exit_code);
@@ -93,6 +99,7 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 {
 	static const struct redrive_cbs cbs = {
 		.ready = on_ready,
+		.unreachable = on_unreachable,
 		.result = on_result,
 		.ended = on_ended,
 	};

@@ -51,6 +51,8 @@ struct redrive_env {
 struct redrive_cbs {
 	/* Everything is there for the first time. */
 	void (*ready)(void *arg);
+	/* While starting: no node could be reached; a daemon goes on trying. */
+	void (*unreachable)(void *arg);
 	/* --once: what became of one pipeline; gone on return. */
 	void (*result)(void *arg, const struct once_result *);
 	/* It is over, once: enum cli_exit. Free it at leisure. */
@@ -70,8 +72,9 @@ void redrive_start(struct redrive *);
  */
 void redrive_drain(struct redrive *);
 /*
- * True when both connections are up and all that is needed is in the broker;
- * else `why` (may be NULL) gets a line for people.
+ * True when both connections are up, all that is needed is in the broker, and
+ * no dead-letter queue was found closed to us; else `why` (may be NULL) gets a
+ * line for people.
  */
 bool redrive_is_ready(const struct redrive *, struct buf *why);
 /*

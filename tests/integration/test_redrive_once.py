@@ -359,12 +359,12 @@ class ExitCodes(RedriveCase):
     def test_wrong_password(self):
         config = self.redrive_config()
         config["broker"]["password"] = "wrong"
-        self.assertIn("check user and password", self.once(77, config))
+        self.assertIn("check broker.user and broker.password", self.once(77, config))
 
     def test_missing_vhost(self):
         config = self.redrive_config()
         config["broker"]["vhost"] = "nowhere"
-        self.assertIn("check that the vhost exists", self.once(77, config))
+        self.assertIn("check that broker.vhost exists", self.once(77, config))
 
     def test_missing_queue(self):
         config = self.redrive_config()

@@ -240,6 +240,12 @@ on_ready(void *arg)
 }
 
 static void
+on_unreachable(void *arg)
+{
+	(void)arg;
+}
+
+static void
 on_result(void *arg, const struct once_result *result)
 {
 	struct world *world = arg;
@@ -284,7 +290,12 @@ start(struct world *world, const struct once_options *once,
 void
 world_start(struct world *world, const struct once_options *once)
 {
-	static const struct redrive_cbs cbs = { on_ready, on_result, on_ended };
+	static const struct redrive_cbs cbs = {
+		.ready = on_ready,
+		.unreachable = on_unreachable,
+		.result = on_result,
+		.ended = on_ended,
+	};
 
 	assert_null(world->redrive);
 	world->redrive = start(world, once, &cbs);
@@ -307,8 +318,12 @@ other_ended(void *arg, int exit_code)
 void
 world_start_other(struct world *world)
 {
-	static const struct redrive_cbs cbs = { other_ready, on_result,
-		other_ended };
+	static const struct redrive_cbs cbs = {
+		.ready = other_ready,
+		.unreachable = on_unreachable,
+		.result = on_result,
+		.ended = other_ended,
+	};
 
 	assert_null(world->other);
 	world->other = start(world, NULL, &cbs);

@@ -92,6 +92,7 @@ start_redrive(struct process *process)
 {
 	static const struct redrive_cbs cbs = {
 		.ready = on_ready,
+		.unreachable = on_unreachable,
 		.ended = on_ended,
 	};
 	const struct redrive_env env = {

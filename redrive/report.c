@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "redrive/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/log.h"
+
+const char *
+report_end_name(enum job_end end)
+{
+	switch (end) {
+	case JOB_UNDER_WAY:
+		return "under way";
+	case JOB_COMPLETE:
+		return "complete";
+	case JOB_PARTIAL:
+		return "partial";
+	case JOB_CANCELLED:
+		return "cancelled";
+	}
+	abort();
+}
+
+void
+report_make_id(struct job_report *r, int64_t wall_ms, uint64_t chance)
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+	uint64_t n = (uint64_t)(wall_ms / 1000) << 25 | chance >> 39;
+
+	for (int i = REPORT_ID_SPACE - 2; i >= 0; i--, n >>= 5)
+		r->id[i] = digits[n & 31];
+	r->id[REPORT_ID_SPACE - 1] = '\0';
+}
+
+void
+report_set_end(struct job_report *r, enum job_end end, const char *why)
+{
+	if (r->end != JOB_UNDER_WAY)
+		return;
+	r->end = end;
+	(void)snprintf(r->why, sizeof(r->why), "%s", why);
+}
+
+void
+report_log(const struct job_report *r, const char *pipeline)
+{
+	log_event(r->end == JOB_PARTIAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+	    "job_ended", LOG_STR("pipeline", pipeline), LOG_STR("job", r->id),
+	    LOG_STR("end", report_end_name(r->end)),
+	    LOG_STR("why", *r->why != '\0' ? r->why : NULL),
+	    LOG_UINT("redriven", r->redriven), LOG_UINT("parked", r->parked),
+	    LOG_UINT("seen", r->seen),
+	    LOG_UINT("unwanted", r->verdicts[JUDGE_UNWANTED]),
+	    LOG_UINT("later", r->verdicts[JUDGE_LATER]),
+	    LOG_UINT("again", r->verdicts[JUDGE_AGAIN]),
+	    LOG_UINT("malformed", r->verdicts[JUDGE_MALFORMED]),
+	    LOG_UINT("refused", r->refused), LOG_UINT("unknown", r->unknown),
+	    LOG_UINT("twice", r->twice), LOG_UINT("passes", r->passes),
+	    LOG_INT("ms", r->elapsed_ms));
+}
