@@ -174,7 +174,6 @@ a_return_ends_the_job(void **state)
 	world_free(world);
 }
 
-/* A queue that refuses is tried again after 1 s, 2 s, … with one message. */
 /* A queue that is deleted takes the binding along that leads to it. */
 static void
 what_was_deleted_is_made_again(void **state)
@@ -199,6 +198,7 @@ what_was_deleted_is_made_again(void **state)
 	}
 }
 
+/* A queue that refuses is tried again after 1 s, 2 s, … with one message. */
 static void
 waits_for_a_full_queue(void **state)
 {
