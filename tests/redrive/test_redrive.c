@@ -174,6 +174,50 @@ a_return_ends_the_job(void **state)
 	world_free(world);
 }
 
+/* hold_max, then the time of a drain for what is on its way. */
+static void
+a_mute_broker_gets_its_letters_back(void **state)
+{
+	static const struct model_trouble mute = { .mute = 1 }, none = { 0 };
+	struct world *world = world_new(31, "{rate: 100}");
+
+	(void)state;
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 5, &used_up);
+	model_set_hold_max(world->model, (600 + 30 + 5) * 1000);
+	model_set_trouble(world->model, &mute);
+	world->healthy = true;
+	world_run(world, 30 * 60000);
+	assert_int_equal(world_depth(world, "orders.dlq"), 5);
+	model_set_trouble(world->model, &none);
+	world_until(world, dlq_is_empty);
+	world_free(world);
+}
+
+static void
+a_sick_queue_is_not_hammered(void **state)
+{
+	static const struct model_trouble sick = { .sick = 1 }, none = { 0 };
+	struct world *world = world_new(32, "{rate: 100}");
+	uint64_t channels;
+
+	(void)state;
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 5, &used_up);
+	channels = model_load(world->model)->channels;
+	model_set_trouble(world->model, &sick);
+	world->healthy = true;
+	world_run(world, 10 * 60000);
+	/* A channel to count and one to read for each pass, some for depth. */
+	channels = model_load(world->model)->channels - channels;
+	assert_true(channels > 10 && channels < 200);
+	model_set_trouble(world->model, &none);
+	world_until(world, dlq_is_empty);
+	world_free(world);
+}
+
 /* A queue that is deleted takes the binding along that leads to it. */
 static void
 what_was_deleted_is_made_again(void **state)
@@ -409,6 +453,8 @@ main(void)
 		cmocka_unit_test(parks_after_too_many),
 		cmocka_unit_test(stops_when_the_probe_goes_bad),
 		cmocka_unit_test(a_return_ends_the_job),
+		cmocka_unit_test(a_mute_broker_gets_its_letters_back),
+		cmocka_unit_test(a_sick_queue_is_not_hammered),
 		cmocka_unit_test(what_was_deleted_is_made_again),
 		cmocka_unit_test(waits_for_a_full_queue),
 		cmocka_unit_test(reads_no_more_than_it_may_hold),

@@ -59,7 +59,7 @@ struct model_trouble {
 	double late;   /* a publish is confirmed late */
 	double vanish; /* an unconfirmed publish dies with its channel */
 	double mute;   /* a publish is never confirmed, nor nacked */
-	double sick;   /* a publish closes its channel with 541 */
+	double sick;   /* a publish or consume closes its channel with 541 */
 };
 
 struct model *model_new(struct loop *, const struct model_hooks *, void *arg);

@@ -418,6 +418,11 @@ on_consume(struct model_channel *channel, const amqp_basic_consume_t *args)
 		    AMQP_BASIC_CONSUME_METHOD, "NOT_FOUND - no queue");
 		return;
 	}
+	if (sim_chance(model->loop, model->trouble.sick)) {
+		channel_error(channel, AMQP_INTERNAL_ERROR,
+		    AMQP_BASIC_CONSUME_METHOD, "INTERNAL_ERROR");
+		return;
+	}
 	consumer = xcalloc(1, sizeof(*consumer));
 	consumer->queue = queue;
 	consumer->channel = channel;

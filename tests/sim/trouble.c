@@ -164,7 +164,7 @@ make_refusal(struct trouble *t)
 	t->relieve = relieve_rates;
 }
 
-/* Whatever is published ends the channel, through no fault of its own. */
+/* Who publishes or consumes loses his channel, through no fault of his own. */
 static void
 make_sickness(struct trouble *t)
 {
