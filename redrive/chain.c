@@ -235,7 +235,8 @@ chain_ack(struct chain *chain, struct chain_ref ref)
 		return;
 	}
 	chain->acked++;
-	if (link != chain->filling) {
+	/* More than it wanted: a broker that does not heed qos. */
+	if (link != chain->filling || link->ack_count == link->want) {
 		rmq_ack(link->channel, ref.tag);
 		chain->acked_ms = loop_now_ms(chain->loop);
 		return;
