@@ -7,6 +7,7 @@ import signal
 import threading
 
 import harness
+from broker import quote
 from harness import wait_until
 
 CALM = {"failures": 1000, "minimum": 1000}
@@ -405,3 +406,39 @@ class Broker(Life):
         self.publish("orders", b"", message_id="1")
         down.wait_requests(1)
         self.wait_totals("orders", total=0)
+
+    def cut(self, purpose):
+        """Closes our connection of that purpose, as an operator can."""
+        def found():
+            return [c["name"] for c in self.broker.api("GET", "connections")
+                    if c["vhost"] == self.vhost and
+                    f"dlo-consumer {purpose} " in
+                    c["client_properties"].get("connection_name", "")]
+
+        for name in wait_until(found, f"a {purpose} connection"):
+            self.broker.api("DELETE", "connections/" + quote(name),
+                            missing_ok=True)
+
+    def test_cut_connections_lose_nothing(self):
+        """Each of the two, while attempts, copies and confirms are under
+        way: a message may come twice, but none is missing."""
+        down = self.downstream(
+            lambda r: 422 if int(r.id.split("-")[1]) % 2 else
+            200 if r.attempt > 1 else 503)
+        consumer = self.consumer(self.shop(down, concurrency=8))
+        ids = []
+        for purpose in ("publish", "consume", "publish", "consume"):
+            seen = len(down.requests)
+            more = self.publish_many("orders", 50, prefix=f"{len(ids)}m")
+            ids += more
+            down.wait_requests(seen + 10)
+            self.cut(purpose)
+            consumer.wait_log("broker_down", count=len(ids) // 50)
+        ok = [i for i in ids if int(i.split("-")[1]) % 2 == 0]
+        down.wait_requests(len(ok), of=lambda r: r.attempt > 1)
+        self.wait_totals("orders", total=0)
+        wait_until(lambda: {r.id for r in down.requests if r.attempt > 1}
+                   == set(ok), "each was tried again")
+        self.wait_totals("orders", total=0)
+        dead = {message.id for message in self.drain("orders.dlq")}
+        self.assertEqual(dead, set(ids) - set(ok))
