@@ -53,7 +53,12 @@ class Broker:
             args = ["--conf", conf_path, "--advanced", advanced_path]
             for plugin in ("rabbitmq_management", *plugins):
                 args += ["--plugin", plugin]
-            script("start", name, *args)
+            try:
+                script("start", name, *args)
+            except BaseException:
+                # Interrupted half-way it may have left something running.
+                script("stop", name)
+                raise
         return cls(name)
 
     def load(self):

@@ -74,10 +74,16 @@ def run_one(test, output, pipe):
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
 
-    def late(*_):
-        raise Late(f"took longer than {TEST_TIMEOUT_S} s")
+    def late(number, _):
+        # Once: what cleans up after the test must come to its end.
+        signal.alarm(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Late(f"took longer than {TEST_TIMEOUT_S} s"
+                   if number == signal.SIGALRM else "interrupted")
 
     signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGTERM, late)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.alarm(TEST_TIMEOUT_S)
     module, case, method = test
     result = unittest.TestResult()
@@ -115,18 +121,21 @@ class Job:
         return (time.monotonic() - self.started
                 > TEST_TIMEOUT_S + KILL_AFTER_S)
 
+    def end(self):
+        """What the test has left behind must not live on."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.join()
+
     def finish(self):
         """Prints the result; passed, failed or skipped."""
         try:
             status, detail = self.pipe.recv()
         except EOFError:
             status, detail = "failed", "its process ended without a word"
-        # What the test has left behind must not live on.
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.join()
+        self.end()
         seconds = time.monotonic() - self.started
         word = "not ok" if status == "failed" else "ok"
         skip = f" # SKIP {detail}" if status == "skipped" else ""
@@ -157,11 +166,12 @@ def run_all(tests, at_once, counts):
                     running.remove(job)
                     counts[job.finish()] += 1
     finally:
+        # Interrupted: each gets the time to stop what it has started.
         for job in running:
-            try:
-                os.killpg(job.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            job.process.terminate()
+        for job in running:
+            job.process.join(KILL_AFTER_S)
+            job.end()
 
 
 def main():
