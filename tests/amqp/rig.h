@@ -18,7 +18,7 @@ struct rig {
 	int64_t now_us;
 	size_t chunk; /* bytes fed at once; 0: all */
 	size_t wakes;
-	bool no_heartbeat; /* offers none */
+	bool no_heartbeat;		 /* offers none */
 	void (*on_opened)(struct rig *); /* connection; may be NULL */
 	void (*on_delivery)(struct rig *, const struct rmq_delivery *);
 	struct rmq_channel *channels[8];
