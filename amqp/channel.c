@@ -146,14 +146,13 @@ rmq_channel_is_open(const struct rmq_channel *ch)
 	    ch->conn->state == RMQ_CONN_OPEN;
 }
 
-void
-rmq_channel_dirty(struct rmq_channel *ch)
+static void
+soil(struct rmq_channel *ch)
 {
 	if (ch->dirty)
 		return;
 	ch->dirty = true;
 	TAILQ_INSERT_TAIL(&ch->conn->dirty, ch, entry);
-	rmq_conn_wake(ch->conn);
 }
 
 static void
@@ -178,6 +177,7 @@ void
 rmq_channel_write_acks(struct rmq_channel *ch)
 {
 	clean(ch);
+	ch->acked_us = ch->conn->now_us;
 	rmq_ack_flush(&ch->acks, emit_ack, ch);
 }
 
@@ -188,7 +188,10 @@ rmq_ack(struct rmq_channel *ch, uint64_t tag)
 	if (!rmq_channel_live(ch))
 		return;
 	rmq_ack_mark(&ch->acks, tag);
-	rmq_channel_dirty(ch);
+	/* Those held since the last flush have their time already. */
+	if (!ch->dirty || ch->acks.due_count >= ch->ack_share)
+		rmq_conn_wake(ch->conn);
+	soil(ch);
 }
 
 size_t

@@ -113,8 +113,8 @@ struct rmq_consumer *rmq_consume(struct rmq_channel *, const char *queue,
 void rmq_cancel(struct rmq_consumer *, rmq_reply_cb *done);
 
 /*
- * Acks one delivery of this channel, sent at the next flush, in as few frames
- * as possible. Each tag once.
+ * Acks one delivery of this channel, sent within a millisecond and before any
+ * close, in as few frames as possible. Each tag once.
  */
 void rmq_ack(struct rmq_channel *, uint64_t tag);
 /* Deliveries of this channel not yet acked. */

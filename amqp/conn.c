@@ -113,6 +113,7 @@ rmq_conn_new(const struct rmq_conn_options *options,
 				      : DEFAULT_TIMEOUT_MS);
 	conn->now_us = conn->seen_us = conn->sent_us = now_us;
 	conn->phase_us = now_us;
+	conn->acks_us = INT64_MAX;
 	conn->reading = true;
 	conn->woken = true; /* the owner flushes a new one by itself */
 	TAILQ_INIT(&conn->dirty);
@@ -304,12 +305,9 @@ rmq_conn_input(struct rmq_conn *conn, const uint8_t *bytes, size_t len,
 struct buf *
 rmq_conn_flush(struct rmq_conn *conn, int64_t now_us)
 {
-	struct rmq_channel *ch;
-
 	conn->now_us = now_us;
 	rmq_conn_stamp(conn);
-	while ((ch = TAILQ_FIRST(&conn->dirty)) != NULL)
-		rmq_channel_write_acks(ch);
+	rmq_conn_write_due_acks(conn);
 	if (conn->busy == 0) {
 		reap(conn);
 		recycle_amqp_pool(&conn->pool);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * What a connection does by the clock: heartbeats both ways, and the limits
- * of handshake, close and answers. Nothing here reads a clock: what starts
+ * What a connection does by the clock: heartbeats both ways, acks that wait
+ * for company, and the limits of handshake, close and answers. Nothing here reads a clock: what starts
  * between two calls of the owner is stamped at the next flush, which follows
  * at once; the time of the last call may be long ago.
  */
@@ -11,6 +11,9 @@
 #include "amqp/internal.h"
 
 #define US_PER_S 1000000
+
+/* Acks of a channel go out this far apart, unless they are many. */
+#define ACK_EVERY_US 1000
 
 /* A request unanswered for this long means that the peer is broken. */
 #define REQUEST_TIMEOUT_US (60LL * US_PER_S)
@@ -21,6 +24,29 @@ rmq_conn_stamp(struct rmq_conn *conn)
 	if (conn->phase_us == RMQ_UNSTAMPED)
 		conn->phase_us = conn->now_us;
 	rmq_request_stamp(conn);
+}
+
+/*
+ * Each frame of acks is a command to a quorum queue's log, so that acks which
+ * come one by one wait for company: never the first after a pause, never for
+ * longer than a moment, never so many that the prefetch runs dry.
+ */
+void
+rmq_conn_write_due_acks(struct rmq_conn *conn)
+{
+	struct rmq_channel *ch, *next;
+	int64_t due_us;
+
+	conn->acks_us = INT64_MAX;
+	for (ch = TAILQ_FIRST(&conn->dirty); ch != NULL; ch = next) {
+		next = TAILQ_NEXT(ch, entry);
+		due_us = ch->acked_us + ACK_EVERY_US;
+		if (ch->acks.due_count >= ch->ack_share ||
+		    conn->now_us >= due_us)
+			rmq_channel_write_acks(ch);
+		else if (due_us < conn->acks_us)
+			conn->acks_us = due_us;
+	}
 }
 
 static int64_t
@@ -68,6 +94,7 @@ rmq_conn_deadline_us(const struct rmq_conn *conn)
 		due = conn->phase_us + conn->timeout_us;
 	else if (conn->state == RMQ_CONN_OPEN && answers_flow(conn))
 		due = conn->check_us;
+	due = min_us(due, conn->acks_us);
 	if (heart_beats(conn)) {
 		due = min_us(due, send_due_us(conn));
 		if (conn->reading)
@@ -153,6 +180,8 @@ rmq_conn_tick(struct rmq_conn *conn, int64_t now_us)
 		tick_phase(conn);
 	if (heart_beats(conn))
 		tick_heart(conn);
+	if (conn->now_us >= conn->acks_us)
+		rmq_conn_wake(conn);
 	conn->busy--;
 }
 

@@ -3,6 +3,9 @@
 /* Requests about exchanges, queues and the prefetch. */
 #include "amqp/internal.h"
 
+/* Acks of such a part of the prefetch do not wait: it must not run dry. */
+#define ACK_SHARES 8
+
 /* Sends a request, or leaves it to be answered when the channel ends. */
 static void
 ask(struct rmq_channel *ch, amqp_method_number_t number, void *method,
@@ -127,6 +130,7 @@ rmq_qos(struct rmq_channel *ch, uint16_t prefetch, rmq_reply_cb *cb, void *arg)
 {
 	amqp_basic_qos_t method = { .prefetch_count = prefetch };
 
+	ch->ack_share = prefetch / ACK_SHARES;
 	ask(ch, AMQP_BASIC_QOS_METHOD, &method, 0, AMQP_BASIC_QOS_OK_METHOD, cb,
 	    arg);
 }

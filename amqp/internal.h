@@ -197,6 +197,8 @@ struct rmq_channel {
 	uint64_t consumer_count; /* ever made */
 	struct rmq_content content;
 	struct rmq_acks acks;
+	size_t ack_share; /* acks that are worth a frame at once */
+	int64_t acked_us; /* when acks were last written */
 	struct rmq_confirms confirms;
 };
 TAILQ_HEAD(rmq_channels, rmq_channel);
@@ -235,6 +237,7 @@ struct rmq_conn {
 	size_t requests;    /* without their answer, on all channels */
 	bool unstamped;	    /* some of them are */
 	int64_t check_us;   /* when to look for overdue ones */
+	int64_t acks_us;    /* when held acks are due; INT64_MAX: none */
 	struct rmq_channel **channels; /* by id */
 	size_t channel_space;
 	struct rmq_channels dirty, dead;
@@ -248,6 +251,8 @@ const char *rmq_conn_state_name(enum rmq_conn_state);
 void rmq_conn_wake(struct rmq_conn *);
 /* What has begun since the last flush begins now. */
 void rmq_conn_stamp(struct rmq_conn *);
+/* Writes the acks that are due now; acks_us is when the others are. */
+void rmq_conn_write_due_acks(struct rmq_conn *);
 /* Moves on in the handshake or close; aborts on an illegal move. */
 void rmq_conn_enter(struct rmq_conn *, enum rmq_conn_state);
 /* The end, for the given reason: tells everybody. */
@@ -300,8 +305,6 @@ void rmq_channel_end(struct rmq_channel *, const struct rmq_close *);
 /* From now on nobody is told anything. */
 void rmq_channel_mute(struct rmq_channel *);
 void rmq_channel_free(struct rmq_channel *);
-/* Puts it on the list of those with acks to write. */
-void rmq_channel_dirty(struct rmq_channel *);
 void rmq_channel_write_acks(struct rmq_channel *);
 
 /* The consumer with that tag. False: never one of ours; else NULL: gone. */

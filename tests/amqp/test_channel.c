@@ -50,6 +50,16 @@ bench_consume(struct bench *b, unsigned flags)
 }
 
 static void
+bench_qos(struct bench *b, uint16_t prefetch)
+{
+	rmq_qos(b->ch, prefetch, NULL, NULL);
+	rig_flush(&b->rig);
+	wire_method(&b->rig.in, 1, BASIC_QOS_OK, amqp_basic_qos_ok_t, 0);
+	rig_feed(&b->rig);
+	buf_reset(&b->rig.log);
+}
+
+static void
 deliver(struct bench *b, const char *consumer, uint64_t tag)
 {
 	wire_deliver(&b->rig.in, 1, consumer, tag);
@@ -143,6 +153,70 @@ delivers_and_acks(void **state)
 	assert_int_equal(rmq_channel_unacked(b.ch), 0);
 	rig_flush(&b.rig);
 	rig_expect(&b.rig, "> 1 basic.ack 3 multiple\n");
+	rig_clear(&b.rig);
+}
+
+/* The first after a pause goes at once, what follows it waits for more. */
+static void
+acks_wait_for_company(void **state)
+{
+	struct bench b;
+	uint64_t tag;
+
+	(void)state;
+	bench_open(&b);
+	bench_qos(&b, 64);
+	bench_consume(&b, 0);
+	for (tag = 1; tag <= 20; tag++)
+		deliver(&b, "c1", tag);
+	rig_feed(&b.rig);
+	buf_reset(&b.rig.log);
+	rmq_ack(b.ch, 1);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "> 1 basic.ack 1\n");
+	rig_sleep(&b.rig, 300);
+	rmq_ack(b.ch, 3);
+	rig_flush(&b.rig);
+	rmq_ack(b.ch, 2);
+	rig_sleep(&b.rig, 699);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "");
+	rig_sleep(&b.rig, 1);
+	rig_expect(&b.rig, "> 1 basic.ack 3 multiple\n");
+	rig_clear(&b.rig);
+}
+
+/* An eighth of the prefetch does not wait, and says so to the owner. */
+static void
+many_acks_do_not_wait(void **state)
+{
+	struct bench b;
+	uint64_t tag;
+	size_t wakes;
+
+	(void)state;
+	bench_open(&b);
+	bench_qos(&b, 64);
+	bench_consume(&b, 0);
+	for (tag = 1; tag <= 20; tag++)
+		deliver(&b, "c1", tag);
+	rig_feed(&b.rig);
+	buf_reset(&b.rig.log);
+	rmq_ack(b.ch, 1);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "> 1 basic.ack 1\n");
+	rmq_ack(b.ch, 2);
+	rig_flush(&b.rig);
+	wakes = b.rig.wakes;
+	for (tag = 3; tag <= 8; tag++)
+		rmq_ack(b.ch, tag);
+	assert_int_equal(b.rig.wakes, wakes);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "");
+	rmq_ack(b.ch, 9);
+	assert_int_equal(b.rig.wakes, wakes + 1);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "> 1 basic.ack 9 multiple\n");
 	rig_clear(&b.rig);
 }
 
@@ -466,18 +540,25 @@ closing_writes_acks_first(void **state)
 
 	(void)state;
 	bench_open(&b);
+	bench_qos(&b, 64);
 	bench_consume(&b, 0);
 	deliver(&b, "c1", 1);
 	deliver(&b, "c1", 2);
+	deliver(&b, "c1", 3);
 	rig_feed(&b.rig);
 	buf_reset(&b.rig.log);
 	rmq_ack(b.ch, 1);
+	rig_flush(&b.rig);
+	/* This one is held. */
+	rmq_ack(b.ch, 2);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "> 1 basic.ack 1\n");
 	rmq_channel_close(b.ch);
 	rmq_channel_close(b.ch);
 	/* Too late: it goes back to its queue. */
-	rmq_ack(b.ch, 2);
+	rmq_ack(b.ch, 3);
 	rig_flush(&b.rig);
-	rig_expect(&b.rig, "> 1 basic.ack 1\n> 1 channel.close 200\n");
+	rig_expect(&b.rig, "> 1 basic.ack 2\n> 1 channel.close 200\n");
 	rig_clear(&b.rig);
 }
 
@@ -488,14 +569,20 @@ connection_close_writes_acks_first(void **state)
 
 	(void)state;
 	bench_open(&b);
+	bench_qos(&b, 64);
 	bench_consume(&b, 0);
 	deliver(&b, "c1", 1);
+	deliver(&b, "c1", 2);
 	rig_feed(&b.rig);
 	buf_reset(&b.rig.log);
 	rmq_ack(b.ch, 1);
+	rig_flush(&b.rig);
+	rmq_ack(b.ch, 2);
+	rig_flush(&b.rig);
+	rig_expect(&b.rig, "> 1 basic.ack 1\n");
 	rmq_conn_close(b.rig.conn);
 	rig_flush(&b.rig);
-	rig_expect(&b.rig, "> 1 basic.ack 1\n> 0 connection.close 200\n");
+	rig_expect(&b.rig, "> 1 basic.ack 2\n> 0 connection.close 200\n");
 	rig_clear(&b.rig);
 }
 
@@ -782,6 +869,8 @@ main(void)
 		cmocka_unit_test(several_requests_under_way),
 		cmocka_unit_test(requests_carry_their_arguments),
 		cmocka_unit_test(delivers_and_acks),
+		cmocka_unit_test(acks_wait_for_company),
+		cmocka_unit_test(many_acks_do_not_wait),
 		cmocka_unit_test(large_bodies_grow_with_what_arrives),
 		cmocka_unit_test(an_announced_size_allocates_nothing),
 		cmocka_unit_test(properties_may_exceed_frame_max),
