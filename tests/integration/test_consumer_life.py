@@ -6,6 +6,8 @@ broker, its own end by TERM and by SIGKILL. Nothing is ever lost."""
 import signal
 import threading
 
+import pika.exceptions
+
 import harness
 from broker import quote
 from harness import wait_until
@@ -334,7 +336,7 @@ class Broker(Life):
         self.channel.queue_delete("orders.dlq")
         self.publish("orders", b"x", message_id="1")
         consumer.wait_log("copy_not_taken", result="returned")
-        dead, = self.take_when_there("orders.dlq")
+        dead = self.take_when_there("orders.dlq")
         self.assertEqual(dead.id, "1")
         self.wait_totals("orders", total=0)
         self.assertEqual(len(down.requests), 1)
@@ -353,9 +355,18 @@ class Broker(Life):
         self.assertEqual([r.attempt for r in down.requests], [1, 2])
 
     def take_when_there(self, queue):
-        wait_until(lambda: self.broker.queue(self.vhost, queue),
-                   f"{queue} is declared again")
-        return self.take(queue, 1)
+        """A message of a queue that somebody is about to declare."""
+        def got():
+            try:
+                return self.get(queue)
+            except (pika.exceptions.ChannelClosedByBroker,
+                    pika.exceptions.ConnectionClosedByBroker) as error:
+                # Not declared, or so lately that it has no leader yet.
+                if error.reply_code not in (404, 541):
+                    raise
+                return None
+
+        return wait_until(got, f"a message in {queue}")
 
     def test_a_revoked_right_keeps_the_message(self):
         user = self.broker.user_new("pw")
