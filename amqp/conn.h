@@ -77,8 +77,8 @@ void rmq_conn_free(struct rmq_conn *);
 void rmq_conn_input(struct rmq_conn *, const uint8_t *bytes, size_t len,
     int64_t now_us);
 /*
- * Writes the acks that are due, reaps closed channels and gives the bytes to send;
- * the caller drops what it took from the buffer. Once per loop turn.
+ * Writes the acks that are due, reaps closed channels and gives the bytes to
+ * send; the caller drops what it took from the buffer. Once per loop turn.
  */
 struct buf *rmq_conn_flush(struct rmq_conn *, int64_t now_us) must_use;
 /* When rmq_conn_tick is due; INT64_MAX: never. */

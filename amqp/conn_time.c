@@ -2,9 +2,10 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * What a connection does by the clock: heartbeats both ways, acks that wait
- * for company, and the limits of handshake, close and answers. Nothing here reads a clock: what starts
- * between two calls of the owner is stamped at the next flush, which follows
- * at once; the time of the last call may be long ago.
+ * for company, and the limits of handshake, close and answers. Nothing here
+ * reads a clock: what starts between two calls of the owner is stamped at the
+ * next flush, which follows at once; the time of the last call may be long
+ * ago.
  */
 #include "amqp/conn.h"
 
