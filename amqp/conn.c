@@ -99,6 +99,7 @@ rmq_conn_new(const struct rmq_conn_options *options,
 
 	conn->cbs = cbs;
 	conn->arg = arg;
+	conn->mechanism = options->mechanism;
 	conn->vhost = xstrdup(options->vhost);
 	conn->user = xstrdup(options->user);
 	conn->password = xstrdup(options->password);

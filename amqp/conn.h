@@ -22,11 +22,17 @@
 
 struct rmq_conn;
 
+enum rmq_mechanism {
+	RMQ_MECHANISM_PLAIN,	/* user and password */
+	RMQ_MECHANISM_EXTERNAL, /* the certificate of the TLS connection */
+};
+
 /* Copied by rmq_conn_new. */
 struct rmq_conn_options {
+	enum rmq_mechanism mechanism;
 	const char *vhost;
-	const char *user;
-	const char *password;
+	const char *user;     /* PLAIN; else NULL is fine */
+	const char *password; /* PLAIN; else NULL is fine */
 	const char *name;     /* shown by the management UI */
 	uint16_t heartbeat_s; /* offered; 0: as the broker likes */
 	uint16_t channel_max; /* offered; 0: 2047 */

@@ -6,7 +6,7 @@
  *	we                        broker
  *	protocol header     ->
  *	                    <-    connection.start
- *	start-ok (PLAIN)    ->
+ *	start-ok            ->
  *	                    <-    tune        (or close 403: wrong password)
  *	tune-ok, open       ->
  *	                    <-    open-ok     (or close 530: no such vhost)
@@ -62,13 +62,32 @@ add_text(struct buf *table, const char *name, const char *text)
 	rmq_table_add_text(table, name, text, strlen(text));
 }
 
+static const char *
+mechanism_name(const struct rmq_conn *conn)
+{
+	return conn->mechanism == RMQ_MECHANISM_PLAIN ? "PLAIN" : "EXTERNAL";
+}
+
+/* What the mechanism says of us; nothing where the certificate does. */
+static void
+add_response(const struct rmq_conn *conn, struct buf *response)
+{
+	if (conn->mechanism != RMQ_MECHANISM_PLAIN)
+		return;
+	buf_add_u8(response, 0);
+	buf_add_str(response, conn->user);
+	buf_add_u8(response, 0);
+	buf_add_str(response, conn->password);
+}
+
 static void
 send_start_ok(struct rmq_conn *conn)
 {
-	struct buf properties = { 0 }, plain = { 0 };
-	amqp_connection_start_ok_t method = { .mechanism =
-						  rmq_codec_text("PLAIN"),
-		.locale = rmq_codec_text("en_US") };
+	struct buf properties = { 0 }, response = { 0 };
+	amqp_connection_start_ok_t method = {
+		.mechanism = rmq_codec_text(mechanism_name(conn)),
+		.locale = rmq_codec_text("en_US"),
+	};
 
 	add_text(&properties, "product", "Dead Letter Office");
 	add_text(&properties, "version", PACKAGE_VERSION);
@@ -78,16 +97,14 @@ send_start_ok(struct rmq_conn *conn)
 	add_capabilities(&properties);
 	method.client_properties = rmq_codec_table(conn,
 	    (struct rmq_slice){ buf_peek(&properties), properties.len });
-	buf_add_u8(&plain, 0);
-	buf_add_str(&plain, conn->user);
-	buf_add_u8(&plain, 0);
-	buf_add_str(&plain, conn->password);
-	method.response.bytes = buf_peek(&plain);
-	method.response.len = plain.len;
+	add_response(conn, &response);
+	method.response.bytes = buf_peek(&response);
+	method.response.len = response.len;
 	rmq_codec_write(conn, 0, AMQP_CONNECTION_START_OK_METHOD, &method,
-	    properties.len + plain.len);
-	explicit_bzero(buf_peek(&plain), plain.len);
-	buf_clear(&plain);
+	    properties.len + response.len);
+	if (response.len > 0)
+		explicit_bzero(buf_peek(&response), response.len);
+	buf_clear(&response);
 	buf_clear(&properties);
 }
 
@@ -141,7 +158,8 @@ refuse_mechanisms(struct rmq_conn *conn, amqp_bytes_t mechanisms)
 
 	rmq_codec_copy(offered, sizeof(offered), mechanisms);
 	rmq_close_set(&close, RMQ_FAULT_AUTH, 0, 0,
-	    "the broker does not offer PLAIN, only: %s", offered);
+	    "the broker does not offer %s, only: %s", mechanism_name(conn),
+	    offered);
 	rmq_conn_end(conn, &close);
 }
 
@@ -169,7 +187,7 @@ on_start(struct rmq_conn *conn, struct rmq_slice fields)
 		    start->version_minor);
 		return;
 	}
-	if (!has_word(start->mechanisms, "PLAIN")) {
+	if (!has_word(start->mechanisms, mechanism_name(conn))) {
 		refuse_mechanisms(conn, start->mechanisms);
 		return;
 	}

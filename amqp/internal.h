@@ -214,6 +214,7 @@ enum rmq_conn_state {
 
 struct rmq_conn {
 	enum rmq_conn_state state;
+	enum rmq_mechanism mechanism;
 	const struct rmq_conn_cbs *cbs;
 	void *arg;
 	char *vhost, *user, *password, *name; /* NULL once used */

@@ -17,6 +17,7 @@
 
 #include "amqp/internal.h"
 #include "lib/backoff.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
 
@@ -330,6 +331,38 @@ static const struct stream_cbs stream_cbs = {
 	.down = on_stream_down,
 };
 
+/* The options are const for their readers; these copies are ours. */
+static void *
+own(const void *copy)
+{
+	void *ptr;
+
+	memcpy(&ptr, &copy, sizeof(ptr));
+	return ptr;
+}
+
+/* A password that was changed is good from the next attempt on. */
+static void
+read_password(struct rmq_link *link)
+{
+	struct rmq_link_options *options = &link->options;
+	const char *problem;
+	char *password;
+
+	if (options->password_file == NULL)
+		return;
+	problem = file_read_secret(options->password_file, &password);
+	if (problem != NULL) {
+		log_warn("password_not_read",
+		    LOG_STR("connection", options->conn.name),
+		    LOG_STR("file", options->password_file),
+		    LOG_STR("error", problem));
+		return;
+	}
+	file_free_secret(own(options->conn.password));
+	options->conn.password = password;
+}
+
 static void
 connect_node(struct rmq_link *link)
 {
@@ -342,6 +375,7 @@ connect_node(struct rmq_link *link)
 	};
 
 	link->connect_now = false;
+	read_password(link);
 	name_node(link);
 	link_enter(link, LINK_CONNECTING);
 	link->stream = stream_connect(link->net, &target, &stream_cbs, link);
@@ -363,27 +397,6 @@ on_timer(void *arg)
 		watch_deadline(link);
 }
 
-/* The options are const for their readers; these copies are ours. */
-static void
-drop(const void *owned)
-{
-	void *ptr;
-
-	memcpy(&ptr, &owned, sizeof(ptr));
-	free(ptr);
-}
-
-static void
-drop_secret(const char *owned)
-{
-	char *ptr;
-
-	memcpy(&ptr, &owned, sizeof(ptr));
-	if (ptr != NULL)
-		explicit_bzero(ptr, strlen(ptr));
-	free(ptr);
-}
-
 static void
 destroy(struct rmq_link *link)
 {
@@ -391,16 +404,17 @@ destroy(struct rmq_link *link)
 	size_t i;
 
 	for (i = 0; i < options->node_count; i++)
-		drop(options->nodes[i].host);
-	drop(options->nodes);
-	drop(options->tls.ca);
-	drop(options->tls.cert);
-	drop(options->tls.key);
-	drop(options->tls.server_name);
-	drop(options->conn.vhost);
-	drop(options->conn.user);
-	drop_secret(options->conn.password);
-	drop(options->conn.name);
+		free(own(options->nodes[i].host));
+	free(own(options->nodes));
+	free(own(options->tls.ca));
+	free(own(options->tls.cert));
+	free(own(options->tls.key));
+	free(own(options->tls.server_name));
+	free(own(options->conn.vhost));
+	free(own(options->conn.user));
+	file_free_secret(own(options->conn.password));
+	free(own(options->conn.name));
+	free(own(options->password_file));
 	loop_timer_free(link->loop, link->timer);
 	loop_undefer(link->loop, &link->turn);
 	free(link);
@@ -450,6 +464,7 @@ copy_options(struct rmq_link_options *to, const struct rmq_link_options *from)
 	to->conn.user = xstrdup(from->conn.user);
 	to->conn.password = xstrdup(from->conn.password);
 	to->conn.name = xstrdup(from->conn.name);
+	to->password_file = xstrdup(from->password_file);
 	if (to->conn.timeout_ms == 0)
 		to->conn.timeout_ms = from->connect_timeout_ms;
 }

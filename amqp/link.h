@@ -26,6 +26,11 @@ struct rmq_link_options {
 	size_t node_count;
 	struct stream_tls tls;
 	struct rmq_conn_options conn;
+	/*
+	 * Where conn.password was read from; it is read again before each
+	 * attempt. NULL: from nowhere.
+	 */
+	const char *password_file;
 	int64_t connect_timeout_ms; /* stream and handshake, each */
 };
 

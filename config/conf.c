@@ -7,8 +7,8 @@
 #include <sysexits.h>
 
 #include "config/conf_errors.h"
-#include "config/conf_file.h"
 #include "config/conf_parse.h"
+#include "lib/file.h"
 #include "lib/xalloc.h"
 
 /* More than a thousand pipelines written out; a bomb stays small. */
@@ -31,7 +31,7 @@ conf_load(const char *path, unsigned roles, struct conf_errors *errors)
 	bool public = false;
 
 	errors->path = xstrdup(path);
-	problem = conf_file_read(path, FILE_BYTES_MAX, &buf, &public);
+	problem = file_read(path, FILE_BYTES_MAX, &buf, &public);
 	if (problem != NULL)
 		conf_errors_add(errors, 0, 0, "", "cannot be read: %s",
 		    problem);

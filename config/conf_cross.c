@@ -173,6 +173,45 @@ fill_role(struct conf_parse *p, const char *section,
 		role->tls = identity->tls;
 }
 
+/* A certificate speaks for us only where there is TLS, and one to show. */
+static void
+check_external(struct conf_parse *p)
+{
+	static const char key[] = "broker.mechanism";
+	const struct conf *conf = p->conf;
+	const struct conf_broker *broker = &conf->broker;
+	const struct {
+		const char *section;
+		const struct conf_tls *tls;
+		bool used;
+	} roles[] = {
+		{ "consumer", &conf->consumer_broker.tls, true },
+		{ "redrive", &conf->redrive_broker.tls, true },
+		{ "topology", &conf->topology_broker.tls,
+		    conf->topology.declare },
+	};
+	size_t i;
+
+	if (broker->mechanism != CONF_MECHANISM_EXTERNAL)
+		return;
+	for (i = 0; i < broker->node_count; i++)
+		if (!broker->nodes[i].tls && broker->nodes[i].host != NULL) {
+			conf_parse_error_at(p, p->root, key,
+			    "external needs TLS: every node must begin with "
+			    "amqps://");
+			return;
+		}
+	for (i = 0; i < array_len(roles); i++)
+		if (roles[i].used &&
+		    (roles[i].tls->cert == NULL || roles[i].tls->key == NULL)) {
+			conf_parse_error_at(p, p->root, key,
+			    "external needs cert and key in broker.tls or in "
+			    "%s.broker.tls",
+			    roles[i].section);
+			return;
+		}
+}
+
 /* Every user that is named in the file, and those that we are. */
 static void
 fill_trusted(struct conf_parse *p)
@@ -217,5 +256,6 @@ conf_cross_check(struct conf_parse *p)
 	fill_role(p, "consumer", &conf->consumer.broker,
 	    &conf->consumer_broker);
 	fill_role(p, "redrive", &conf->redrive.broker, &conf->redrive_broker);
+	check_external(p);
 	fill_trusted(p);
 }

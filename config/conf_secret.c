@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/conf_file.h"
-
-/* More than any password; a certificate chain given by mistake fits. */
-#define SECRET_BYTES_MAX 65536
+#include "lib/file.h"
 
 /* One place for a secret. */
 struct place {
@@ -20,26 +17,14 @@ struct place {
 const char *
 conf_secret_file(struct conf_parse *p, const char *path, const char **text)
 {
-	struct buf buf = { 0 };
-	const char *problem, *bytes;
-	size_t len;
+	const char *problem;
+	char *secret;
 
-	*text = NULL;
-	problem = conf_file_read(path, SECRET_BYTES_MAX, &buf, NULL);
-	bytes = buf_str(&buf);
-	len = buf.len;
-	if (len > 0 && bytes[len - 1] == '\n')
-		len--;
-	if (len > 0 && len < buf.len && bytes[len - 1] == '\r')
-		len--;
-	if (problem == NULL && len == 0)
-		problem = "is empty";
-	if (problem == NULL && memchr(bytes, '\0', len) != NULL)
-		problem = "contains a NUL character";
-	if (problem == NULL)
-		*text = conf_pool_text(p->pool, bytes, len);
-	explicit_bzero(buf.mem, buf.space);
-	buf_clear(&buf);
+	problem = file_read_secret(path, &secret);
+	*text = secret == NULL
+	    ? NULL
+	    : conf_pool_text(p->pool, secret, strlen(secret));
+	file_free_secret(secret);
 	return problem;
 }
 

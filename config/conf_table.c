@@ -175,9 +175,10 @@ const struct conf_key conf_table[] = {
 	    .def = "{env: DLO_PASSWORD}",
 	    .doc = "Password: {env: NAME}, {file: PATH}, or the text itself "
 		   "if others cannot read this file."),
-	{ "broker.mechanism", CONF_TYPE_WORD, CONF_LATER,
-	    CONF(broker.mechanism), .def = "plain", .words = mechanisms,
-	    .doc = "How to log in; external: by the TLS certificate." },
+	{ "broker.mechanism", CONF_TYPE_WORD, 0, CONF(broker.mechanism),
+	    .def = "plain", .words = mechanisms,
+	    .doc = "How to log in: by user and password, or, external, by "
+		   "the certificate in tls (rabbitmq_auth_mechanism_ssl)." },
 	{ "broker.trusted_users", CONF_TYPE_LIST, 0, CONF(broker.trusted_users),
 	    sizeof(const char *), BETWEEN(0, MANY), .def = "[]",
 	    .doc = "Users whose dlo-* headers count, beside every user "

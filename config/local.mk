@@ -9,8 +9,6 @@ config_libconf_a_SOURCES = \
 	config/conf_cross.h \
 	config/conf_errors.c \
 	config/conf_errors.h \
-	config/conf_file.c \
-	config/conf_file.h \
 	config/conf_hooks.c \
 	config/conf_hooks.h \
 	config/conf_listen.c \

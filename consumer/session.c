@@ -89,8 +89,8 @@ ask_rights(struct session *s)
 		for (unsigned level = 0; level < n->levels; level++)
 			exchanges[count++] = n->level[level];
 	}
-	s->rights = rights_new(settle_publisher(s->env.settle), exchanges,
-	    count, on_rights, s);
+	s->rights = rights_new(settle_publisher(s->env.settle),
+	    s->env.conf->consumer_broker.user, exchanges, count, on_rights, s);
 	free(exchanges);
 }
 

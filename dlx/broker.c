@@ -22,12 +22,17 @@ broker_link_new(struct loop *loop, struct stream_net *net,
 			.server_name = broker->tls.server_name,
 		},
 		.conn = {
+			.mechanism =
+			    broker->mechanism == CONF_MECHANISM_EXTERNAL
+			    ? RMQ_MECHANISM_EXTERNAL
+			    : RMQ_MECHANISM_PLAIN,
 			.vhost = broker->vhost,
 			.user = broker->user,
 			.password = broker->password.text,
 			.name = name,
 			.heartbeat_s = (uint16_t)(broker->heartbeat_ms / 1000),
 		},
+		.password_file = broker->password.file,
 		.connect_timeout_ms = broker->connect_timeout_ms,
 	};
 	struct rmq_link *link;

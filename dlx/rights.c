@@ -11,7 +11,7 @@
 /* Neither a pipeline's name nor a ladder's route begins like this. */
 #define NOWHERE "-"
 
-enum { CODE_DENIED = 403, CODE_NOT_FOUND = 404 };
+enum { CODE_DENIED = 403, CODE_NOT_FOUND = 404, CODE_PRECONDITION = 406 };
 
 struct question {
 	struct rights *rights;
@@ -41,7 +41,8 @@ on_sent(void *arg, const struct rmq_sent_result *sent)
 	if (r->done == NULL)
 		return;
 	if (sent->sent == RMQ_SENT_REFUSED &&
-	    (sent->code == CODE_DENIED || sent->code == CODE_NOT_FOUND))
+	    (sent->code == CODE_DENIED || sent->code == CODE_NOT_FOUND ||
+		sent->code == CODE_PRECONDITION))
 		result = (struct rights_result){ q->exchange, sent->code,
 			sent->text };
 	else if (r->answered < r->count)
@@ -68,7 +69,7 @@ ask(struct rights *r, struct question *q, const char *exchange)
 }
 
 static void
-write_props(struct buf *out)
+write_props(struct buf *out, const char *user)
 {
 	struct rmq_props props = { 0 };
 	struct buf headers = { 0 };
@@ -77,13 +78,15 @@ write_props(struct buf *out)
 	props.has[RMQ_PROP_HEADERS] = true;
 	props.value[RMQ_PROP_HEADERS] =
 	    (struct rmq_slice){ buf_peek(&headers), headers.len };
+	props.has[RMQ_PROP_USER_ID] = true;
+	props.value[RMQ_PROP_USER_ID] = rmq_slice_of(user);
 	rmq_props_write(out, &props);
 	buf_clear(&headers);
 }
 
 struct rights *
-rights_new(struct rmq_publisher *publisher, const char *const *exchanges,
-    size_t count, rights_done_cb *done, void *arg)
+rights_new(struct rmq_publisher *publisher, const char *user,
+    const char *const *exchanges, size_t count, rights_done_cb *done, void *arg)
 {
 	struct rights *r =
 	    xcalloc(1, sizeof(*r) + count * sizeof(r->questions[0]));
@@ -92,7 +95,7 @@ rights_new(struct rmq_publisher *publisher, const char *const *exchanges,
 	r->done = done;
 	r->arg = arg;
 	r->count = count;
-	write_props(&r->props);
+	write_props(&r->props, user);
 	for (size_t i = 0; i < count; i++)
 		ask(r, &r->questions[i], exchanges[i]);
 	return r;

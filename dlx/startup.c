@@ -18,7 +18,8 @@ startup_connection(const struct rmq_close *why)
 	switch (why->fault) {
 	case RMQ_FAULT_AUTH:
 		return (struct startup_fault){ CLI_DENIED,
-			"check broker.user and broker.password" };
+			"check broker.user and broker.password, or the "
+			"certificate with mechanism: external" };
 	case RMQ_FAULT_VHOST:
 		return (struct startup_fault){ CLI_DENIED,
 			"check that broker.vhost exists and that the user has "
@@ -71,6 +72,10 @@ startup_rights(const struct rights_result *result)
 	if (result->code == CODE_DENIED)
 		return (struct startup_fault){ CLI_DENIED,
 			"grant the user write permission on the exchange" };
+	if (result->code == CODE_PRECONDITION)
+		return (struct startup_fault){ CLI_DENIED,
+			"set broker.user to the user that the broker knows us "
+			"as: it is sent with each message" };
 	return (struct startup_fault){ CLI_FAILED,
 		"declare the exchange, or set topology.declare: true" };
 }

@@ -70,8 +70,9 @@ ask_rights(struct uplink *u)
 	const char *exchanges[] = { u->env.names->redrive, u->env.names->dead };
 
 	if (u->rights == NULL)
-		u->rights = rights_new(u->publisher, exchanges,
-		    array_len(exchanges), on_rights, u);
+		u->rights =
+		    rights_new(u->publisher, u->env.conf->redrive_broker.user,
+			exchanges, array_len(exchanges), on_rights, u);
 }
 
 /* The end of the start: everything is there. */

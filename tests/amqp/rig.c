@@ -167,6 +167,10 @@ rig_init(struct rig *rig)
 
 	if (rig->no_heartbeat)
 		options.heartbeat_s = 0;
+	if (rig->external) {
+		options.mechanism = RMQ_MECHANISM_EXTERNAL;
+		options.user = options.password = NULL;
+	}
 	rig->now_us = 1000000;
 	rig->conn = rmq_conn_new(&options, &conn_cbs, rig, rig->now_us);
 	rig_flush(rig);

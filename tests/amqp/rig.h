@@ -19,6 +19,7 @@ struct rig {
 	size_t chunk; /* bytes fed at once; 0: all */
 	size_t wakes;
 	bool no_heartbeat;		 /* offers none */
+	bool external;			 /* logs in by its certificate */
 	void (*on_opened)(struct rig *); /* connection; may be NULL */
 	void (*on_delivery)(struct rig *, const struct rmq_delivery *);
 	struct rmq_channel *channels[8];

@@ -174,6 +174,43 @@ needs_plain(void **state)
 	}
 }
 
+/* The certificate says who we are: no name, no password is sent. */
+static void
+external_sends_nothing(void **state)
+{
+	static const char start_ok[] = "\10EXTERNAL\0\0\0\0\5en_US\xce";
+	struct rig rig = { .external = true };
+	struct buf *out;
+
+	(void)state;
+	rig_init(&rig);
+	wire_method(&rig.in, 0, CONNECTION_START, amqp_connection_start_t,
+	    .version_minor = 9,
+	    .mechanisms = amqp_cstring_bytes("PLAIN EXTERNAL"),
+	    .locales = amqp_cstring_bytes("en_US"));
+	rmq_conn_input(rig.conn, buf_peek(&rig.in), rig.in.len, rig.now_us);
+	out = rmq_conn_flush(rig.conn, rig.now_us);
+	assert_true(out->len > sizeof(start_ok));
+	assert_memory_equal(buf_peek(out) + out->len - (sizeof(start_ok) - 1),
+	    start_ok, sizeof(start_ok) - 1);
+	rig_clear(&rig);
+}
+
+static void
+external_must_be_offered(void **state)
+{
+	struct rig rig = { .external = true };
+
+	(void)state;
+	rig_init(&rig);
+	wire_start(&rig.in);
+	rig_feed(&rig);
+	rig_expect(&rig,
+	    "closed auth 0 the broker does not offer EXTERNAL, only: "
+	    "AMQPLAIN PLAIN\n");
+	rig_clear(&rig);
+}
+
 static void
 knows_other_protocols(void **state)
 {
@@ -536,6 +573,8 @@ main(void)
 		cmocka_unit_test(login_carries_name_and_password),
 		cmocka_unit_test(tells_why_the_broker_closed),
 		cmocka_unit_test(needs_plain),
+		cmocka_unit_test(external_sends_nothing),
+		cmocka_unit_test(external_must_be_offered),
 		cmocka_unit_test(knows_other_protocols),
 		cmocka_unit_test(refuses_another_version_in_start),
 		cmocka_unit_test(refuses_a_depth_bomb_in_start),

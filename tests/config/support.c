@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config/conf_file.h"
 #include "config/conf_parse.h"
+#include "lib/file.h"
 #include "lib/xalloc.h"
 
 int
@@ -31,7 +31,7 @@ void
 support_read(const char *name, struct buf *out)
 {
 	char *path = support_path(name);
-	const char *problem = conf_file_read(path, 1 << 20, out, NULL);
+	const char *problem = file_read(path, 1 << 20, out, NULL);
 
 	if (problem != NULL)
 		fail_msg("%s: %s", path, problem);

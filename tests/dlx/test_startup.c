@@ -92,11 +92,13 @@ rights(void **state)
 	const struct rights_result fine = { NULL, 0, NULL };
 	const struct rights_result denied = { "dlo.dead", 403, "no" };
 	const struct rights_result missing = { "dlo.dead", 404, "no" };
+	const struct rights_result other = { "dlo.dead", 406, "no" };
 
 	(void)state;
 	check("fine", startup_rights(&fine), CLI_OK);
 	check("denied", startup_rights(&denied), CLI_DENIED);
 	check("missing", startup_rights(&missing), CLI_FAILED);
+	check("another user", startup_rights(&other), CLI_DENIED);
 }
 
 int

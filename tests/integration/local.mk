@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: The Dead Letter Office authors
 # Run by scripts/test against a real broker, not by make check.
 EXTRA_DIST += \
+	tests/integration/authority.py \
 	tests/integration/broker.py \
 	tests/integration/downstream.py \
 	tests/integration/harness.py \
@@ -12,6 +13,7 @@ EXTRA_DIST += \
 	tests/integration/test_consumer_outcomes.py \
 	tests/integration/test_consumer_start.py \
 	tests/integration/test_engine.py \
+	tests/integration/test_external.py \
 	tests/integration/test_facts.py \
 	tests/integration/test_guide.py \
 	tests/integration/test_harness.py \

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 
 import harness
+from authority import Authority
 from broker import SCRIPT
 from program import BIN, SANITIZER_ENV
 
@@ -88,32 +89,11 @@ class Engine(harness.Case):
     def test_nothing_is_lost_over_cut_connections(self):
         self.live()
 
-    def openssl(self, *args):
-        subprocess.run(["openssl", *args], cwd=self.folder, check=True,
-                       capture_output=True)
-
-    def authority(self, name):
-        self.openssl("req", "-x509", "-newkey", "ed25519", "-nodes",
-                     "-days", "2", "-subj", f"/CN={name}",
-                     "-keyout", f"{name}.key", "-out", f"{name}.pem")
-
-    def certificate(self, name, *extensions):
-        """Signed by ca."""
-        self.openssl("req", "-newkey", "rsa:2048", "-nodes",
-                     "-subj", f"/CN={name}", "-keyout", f"{name}.key",
-                     "-out", f"{name}.csr")
-        with open(os.path.join(self.folder, "ext"), "w",
-                  encoding="ascii") as file:
-            file.writelines(line + "\n" for line in extensions)
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-days", "2",
-                     "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                     "-extfile", "ext", "-out", f"{name}.pem")
-
     def test_tls_verifies_peer_and_name(self):
-        self.authority("ca")
-        self.authority("other")
-        self.certificate("server", "subjectAltName=DNS:rabbit.test")
-        self.certificate("client", "extendedKeyUsage=clientAuth")
+        authority = Authority(self.folder)
+        Authority(self.folder, "other")
+        authority.sign("server", "subjectAltName=DNS:rabbit.test")
+        authority.sign("client", "extendedKeyUsage=clientAuth")
         broker = self.private_broker("\n".join([
             "listeners.ssl.1 = 127.0.0.1:@port:tls@",
             f"ssl_options.cacertfile = {self.folder}/ca.pem",

@@ -4,15 +4,21 @@
  * The descriptor is asked, not the path: what is judged is what is read. A
  * FIFO or a device is refused, it could keep us waiting for ever.
  */
-#include "config/conf_file.h"
+#include "lib/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/xalloc.h"
+
 #define STEP_BYTES 4096
+
+/* More than any password; a certificate chain given by mistake fits. */
+#define SECRET_BYTES_MAX 65536
 
 static const char *
 read_all(int fd, size_t max, struct buf *out)
@@ -50,7 +56,7 @@ read_regular(int fd, size_t max, struct buf *out, bool *public)
 }
 
 const char *
-conf_file_read(const char *path, size_t max, struct buf *out, bool *public)
+file_read(const char *path, size_t max, struct buf *out, bool *public)
 {
 	const char *problem;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -61,4 +67,47 @@ conf_file_read(const char *path, size_t max, struct buf *out, bool *public)
 	if (close(fd) == -1 && problem == NULL)
 		problem = strerror(errno);
 	return problem;
+}
+
+/* The length without one newline at the end. */
+static size_t
+line_len(const char *bytes, size_t len)
+{
+	if (len > 0 && bytes[len - 1] == '\n') {
+		len--;
+		if (len > 0 && bytes[len - 1] == '\r')
+			len--;
+	}
+	return len;
+}
+
+const char *
+file_read_secret(const char *path, char **text)
+{
+	struct buf buf = { 0 };
+	const char *problem, *bytes;
+	size_t len;
+
+	*text = NULL;
+	problem = file_read(path, SECRET_BYTES_MAX, &buf, NULL);
+	bytes = buf_str(&buf);
+	len = line_len(bytes, buf.len);
+	if (problem == NULL && len == 0)
+		problem = "is empty";
+	if (problem == NULL && memchr(bytes, '\0', len) != NULL)
+		problem = "contains a NUL character";
+	if (problem == NULL)
+		*text = xstrndup(bytes, len);
+	explicit_bzero(buf.mem, buf.space);
+	buf_clear(&buf);
+	return problem;
+}
+
+void
+file_free_secret(char *text)
+{
+	if (text == NULL)
+		return;
+	explicit_bzero(text, strlen(text));
+	free(text);
 }
