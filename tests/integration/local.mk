@@ -6,9 +6,11 @@ EXTRA_DIST += \
 	tests/integration/broker.py \
 	tests/integration/downstream.py \
 	tests/integration/harness.py \
+	tests/integration/hostile.py \
 	tests/integration/program.py \
 	tests/integration/redrive_case.py \
 	tests/integration/run.py \
+	tests/integration/test_consumer_hostile.py \
 	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_outcomes.py \
 	tests/integration/test_consumer_start.py \

@@ -10,6 +10,7 @@ which frames come, what is sent when, who closes what. pika gives the codec.
 """
 
 import socket
+import struct
 
 import pika
 from pika import frame as frames
@@ -23,6 +24,10 @@ CAPABILITIES = {
     "exchange_exchange_bindings": True,
     "publisher_confirms": True,
 }
+
+
+FRAME_OVERHEAD = 8
+FRAME_END = bytes([spec.FRAME_END])
 
 
 class Closed(Exception):
@@ -65,31 +70,57 @@ class Wire:
 
     def publish(self, channel, exchange, key, body=b"", properties=None,
                 mandatory=False):
-        properties = properties or pika.BasicProperties()
+        """`properties` may be raw bytes: the flags word first."""
         data = frames.Method(channel, spec.Basic.Publish(
             exchange=exchange, routing_key=key,
             mandatory=mandatory)).marshal()
-        data += frames.Header(channel, len(body), properties).marshal()
+        if isinstance(properties, bytes):
+            payload = struct.pack(">HHQ", spec.BasicProperties.INDEX, 0,
+                                  len(body)) + properties
+            data += struct.pack(">BHI", spec.FRAME_HEADER, channel,
+                                len(payload)) + payload + FRAME_END
+        else:
+            data += frames.Header(channel, len(body), properties or
+                                  pika.BasicProperties()).marshal()
         size = self.frame_max - 8
         for start in range(0, len(body), size):
             data += frames.Body(channel, body[start:start + size]).marshal()
         self.socket.sendall(data)
 
-    def receive(self, timeout=30):
-        """The next frame; TimeoutError, or Closed at the end."""
+    def receive_raw(self, timeout=30):
+        """The next frame, undecoded; TimeoutError, or Closed at the end."""
         self.socket.settimeout(timeout)
+        need = FRAME_OVERHEAD
         while True:
-            used, found = frames.decode_frame(self.data)
-            if found is not None:
-                self.data = self.data[used:]
+            if len(self.data) >= need:
+                need = FRAME_OVERHEAD + struct.unpack(
+                    ">I", self.data[3:7])[0]
+            if len(self.data) >= need:
+                found, self.data = self.data[:need], self.data[need:]
                 return found
             try:
-                more = self.socket.recv(65536)
+                more = self.socket.recv(1 << 20)
             except ConnectionResetError as reset:
                 raise Closed() from reset
             if not more:
                 raise Closed()
             self.data += more
+
+    def receive(self, timeout=30):
+        """The next frame; TimeoutError, or Closed at the end."""
+        return frames.decode_frame(self.receive_raw(timeout))[1]
+
+    def get(self, channel, queue):
+        """Takes one message: (raw properties, body); None: there is none."""
+        self.send(channel, spec.Basic.Get(queue=queue, no_ack=True))
+        if isinstance(self.receive_method().method, spec.Basic.GetEmpty):
+            return None
+        header = self.receive_raw()[7:-1]
+        size = struct.unpack(">Q", header[4:12])[0]
+        body = b""
+        while len(body) < size:
+            body += self.receive_raw()[7:-1]
+        return header[12:], body
 
     def receive_method(self, timeout=30):
         """The next frame that is a method; others are left out."""
