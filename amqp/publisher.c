@@ -43,6 +43,13 @@ static const struct backoff reopen = {
 	.jitter = 0.5,
 };
 
+/* How old a channel must be for a nack to end it; more with each. */
+static const struct backoff renewal = {
+	.first_ms = 1000,
+	.factor = 2,
+	.cap_ms = 60000,
+};
+
 struct rmq_ticket {
 	TAILQ_ENTRY(rmq_ticket) entry;
 	struct rmq_publisher *publisher;
@@ -66,6 +73,10 @@ struct rmq_publisher {
 	bool freed;
 	unsigned failed_opens; /* in a row */
 	unsigned timeouts;     /* in a row */
+	bool renew;	       /* the channel, once nothing is under way on it */
+	unsigned renewals;     /* since nacks began */
+	int64_t renew_us;      /* not before */
+	int64_t nacked_us;     /* the last nack */
 	int64_t progress_us;   /* the last confirm, or start of waiting */
 	int64_t news_after_us;
 	struct tickets queue, suspects, sent;
@@ -147,6 +158,23 @@ watch_confirms(struct rmq_publisher *p)
 	loop_timer_start_us(p->loop, p->confirm_timer, left > 0 ? left : 0);
 }
 
+/*
+ * Nacks may be the channel's and not the queue's: one that met a quorum queue
+ * without its leader is nacked by it for ever after (seen on 3.10). Another
+ * channel may fare better; one a minute is no burden where the queue is full.
+ */
+static void
+heed_nack(struct rmq_publisher *p)
+{
+	int64_t now_us = loop_now_us(p->loop);
+
+	if (now_us - p->nacked_us > 2 * renewal.cap_ms * 1000)
+		p->renewals = 0;
+	p->nacked_us = now_us;
+	if (now_us >= p->renew_us)
+		p->renew = true;
+}
+
 static void
 on_confirm(void *arg, enum rmq_confirm verdict, const char *return_text)
 {
@@ -168,6 +196,7 @@ on_confirm(void *arg, enum rmq_confirm verdict, const char *return_text)
 		finish(ticket, RMQ_SENT_RETURNED, 0, return_text);
 		break;
 	case RMQ_CONFIRM_NACKED:
+		heed_nack(p);
 		finish(ticket, RMQ_SENT_NACKED, 0, "nacked by the broker");
 		break;
 	case RMQ_CONFIRM_UNKNOWN:
@@ -200,7 +229,7 @@ send_ticket(struct rmq_publisher *p, struct rmq_ticket *ticket)
 static bool
 may_send(const struct rmq_publisher *p)
 {
-	return p->ready && !rmq_conn_is_blocked(p->conn) &&
+	return p->ready && !p->renew && !rmq_conn_is_blocked(p->conn) &&
 	    rmq_channel_may_publish(p->channel);
 }
 
@@ -291,7 +320,7 @@ on_closed(void *arg, const struct rmq_close *close)
 	bool was_used = p->ready && p->sent_count > 0;
 
 	p->channel = NULL;
-	p->ready = false;
+	p->ready = p->renew = false;
 	reclaim_sent(p, close);
 	if (p->freed || p->conn == NULL || !rmq_conn_is_open(p->conn))
 		return;
@@ -312,6 +341,8 @@ on_selected(void *arg, const struct rmq_reply *reply)
 		return;
 	p->ready = true;
 	p->failed_opens = 0;
+	p->renew_us = loop_now_us(p->loop) +
+	    1000 * backoff_delay_ms(&renewal, p->renewals + 1, 0);
 	loop_defer(p->loop, &p->task);
 }
 
@@ -377,10 +408,20 @@ on_confirm_timer(void *arg)
 	/* Each time again would mean a copy each time: wait for longer. */
 	if (p->timeouts < PATIENCE_MAX)
 		p->timeouts++;
-	p->ready = false;
+	p->ready = p->renew = false;
 	p->batch_sent = false;
 	rmq_channel_abandon(p->channel);
 	unsend(p, p->isolate.batch > 0 ? &p->suspects : &p->queue);
+	open_channel(p);
+}
+
+static void
+renew_channel(struct rmq_publisher *p)
+{
+	p->ready = p->renew = false;
+	p->renewals++;
+	log_info("publish_channel_renewed", LOG_UINT("renewals", p->renewals));
+	rmq_channel_abandon(p->channel);
 	open_channel(p);
 }
 
@@ -396,6 +437,8 @@ on_task(void *arg)
 		free(p);
 		return;
 	}
+	if (p->renew && p->sent_count == 0)
+		renew_channel(p);
 	if (!send_suspects(p))
 		send_queued(p);
 }

@@ -6,7 +6,9 @@
  * known: what was sent and not confirmed when a channel ended is sent again
  * (a duplicate is possible, a loss is not). A publish that makes the broker
  * close the channel is found by bisection, so that one message cannot hold up
- * the rest. A confirm that does not come in time ends the channel.
+ * the rest. A confirm that does not come in time ends the channel; so do
+ * nacks, when all else is confirmed, a second apart at first and a minute at
+ * last.
  *
  * It holds back while the connection is blocked or down and while `window`
  * publishes are unconfirmed; the caller's bytes must stay until `done`.

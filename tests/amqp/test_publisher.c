@@ -696,6 +696,57 @@ a_confirm_that_does_not_come_ends_the_channel(void **state)
 	bench_clear(&b);
 }
 
+/* The queue may be full, or only this channel in its bad books. */
+static void
+nacks_bring_a_new_channel_now_and_then(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 16);
+	connect(&b);
+	send_all(&b, "nack");
+	talk(&b);
+	/* Too young: it may have come in the middle of an election. */
+	assert_int_equal(b.opens, 1);
+	pass(&b, 1);
+	/* What is under way has its verdict on the old one. */
+	send_all(&b, "nack hold");
+	talk(&b);
+	expect(&b, "0:nacked 1:nacked");
+	send_all(&b, "ok");
+	talk(&b);
+	assert_int_equal(b.opens, 1);
+	b.settles = true;
+	talk(&b);
+	assert_int_equal(b.opens, 2);
+	expect(&b, "2:ok 3:ok");
+	/* The next one has twice the time. */
+	pass(&b, 1);
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 2);
+	pass(&b, 1);
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 3);
+	expect(&b, "4:nacked 5:nacked");
+	/* After two minutes without one all is forgotten. */
+	pass(&b, 121);
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 4);
+	pass(&b, 1);
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 4);
+	pass(&b, 1);
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 5);
+	bench_clear(&b);
+}
+
 static void
 time_spent_blocked_does_not_count(void **state)
 {
@@ -870,6 +921,7 @@ main(void)
 		cmocka_unit_test(holds_back_while_blocked),
 		cmocka_unit_test(holds_back_while_the_channel_says_so),
 		cmocka_unit_test(a_confirm_that_does_not_come_ends_the_channel),
+		cmocka_unit_test(nacks_bring_a_new_channel_now_and_then),
 		cmocka_unit_test(time_spent_blocked_does_not_count),
 		cmocka_unit_test(forgotten_ones_are_not_told_nor_sent_again),
 		cmocka_unit_test(too_large_properties_are_refused_at_once),

@@ -41,8 +41,9 @@ class Broker:
         self.load()
 
     @classmethod
-    def start(cls, name, conf="", plugins=(), advanced=ADVANCED):
-        """Boots a broker with the management plugin and `conf` lines."""
+    def start(cls, name, conf="", plugins=(), advanced=ADVANCED, join=None):
+        """Boots a broker with the management plugin and `conf` lines; with
+        `join`, the name of another, as a node of its cluster."""
         with tempfile.TemporaryDirectory() as folder:
             conf_path = os.path.join(folder, "conf")
             advanced_path = os.path.join(folder, "advanced")
@@ -53,6 +54,8 @@ class Broker:
             args = ["--conf", conf_path, "--advanced", advanced_path]
             for plugin in ("rabbitmq_management", *plugins):
                 args += ["--plugin", plugin]
+            if join:
+                args += ["--join", join]
             try:
                 script("start", name, *args)
             except BaseException:

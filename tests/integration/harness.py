@@ -131,6 +131,17 @@ class Case(unittest.TestCase):
         self._channel = None
         return broker
 
+    def private_cluster(self, **more):
+        """Three nodes in a cluster; the first is self.broker."""
+        first = self.private_broker(**more)
+        nodes = [first]
+        for number in (2, 3):
+            node = Broker.start(f"{first.name}-{number}", join=first.name,
+                                **more)
+            self.addCleanup(node.stop)
+            nodes.append(node)
+        return nodes
+
     def connect(self, user="guest", password="guest", **more):
         """A connection of its own, closed at the end of the test."""
         connection = pika.BlockingConnection(

@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	tests/integration/program.py \
 	tests/integration/redrive_case.py \
 	tests/integration/run.py \
+	tests/integration/test_cluster.py \
 	tests/integration/test_consumer_hostile.py \
 	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_outcomes.py \

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Dead Letter Office authors
+"""Nodes of a cluster that go while we work with it."""
+
+import pika.exceptions
+
+import harness
+from harness import wait_until
+
+
+# What the broker dead-letters to a queue without a leader is tried again
+# after this time, by default three minutes.
+ADVANCED = """[{rabbit, [
+    {quorum_tick_interval, 250},
+    {dead_letter_worker_publisher_confirm_timeout, 2000}
+]}].
+"""
+
+
+class Cluster(harness.Case):
+    def publish_surely(self, count, prefix):
+        """`count` messages, each repeated until some node confirmed it."""
+        ids = [f"{prefix}-{number}" for number in range(count)]
+        for message_id in ids:
+            def confirmed(message_id=message_id):
+                try:
+                    self.publish("orders", b"", message_id=message_id)
+                except (pika.exceptions.AMQPError, OSError):
+                    # One that met a dead leader is nacked for ever.
+                    self._channel = None
+                    return False
+                return True
+
+            wait_until(confirmed, f"a confirm for {message_id}")
+        return ids
+
+    def move_test_to(self, node):
+        """From now on the test looks at the cluster through that node."""
+        self.broker = node
+        self._channel = None
+
+    def leader_of(self, queue):
+        def known():
+            found = self.broker.queue(self.vhost, queue)
+            return found and found.get("leader")
+
+        return wait_until(known, f"the leader of {queue}")
+
+    def wait_done(self, down, ids):
+        wait_until(lambda: set(ids) <= {r.id for r in down.requests
+                                        if r.attempt > 1},
+                   "each was tried again", timeout=60)
+        self.wait_totals("orders", total=0, timeout=60)
+
+    def test_nodes_and_leaders_may_go(self):
+        """Each message fails once and comes back through the ladder, so that
+        all queues have something to lose. What the broker dead-letters to a
+        queue that had its leader on the lost node may wait for that node;
+        what we publish must not."""
+        nodes = self.private_cluster(advanced=ADVANCED)
+        self.declare("orders")
+        down = self.downstream(lambda r: 200 if r.attempt > 1 else 503)
+        consumer = self.consumer(self.config(
+            down, broker={"nodes": [f"amqp://127.0.0.1:{node.port}"
+                                    for node in nodes]},
+            downstreams={"shop": {"breaker": {"failures": 1000,
+                                              "minimum": 1000}}},
+            pipelines={"orders": {"retry": {"first": "300ms",
+                                            "hold": "1ms"}}}))
+        ids = self.publish_surely(50, "before")
+        self.wait_done(down, ids)
+        # The node that we are connected to.
+        ids = self.publish_surely(50, "node")
+        nodes[0].kill()
+        self.move_test_to(nodes[1])
+        line = consumer.wait_log("broker_up", count=4)
+        self.assertNotIn(f":{nodes[0].port}", line.fields["node"])
+        ids += self.publish_surely(50, "after")
+        self.wait_totals("orders", total=0, timeout=60)
+        nodes[0].restart()
+        self.wait_done(down, ids)
+        # The leader of the work queue, wherever it is now.
+        leader = self.leader_of("orders")
+        ids = self.publish_surely(50, "leader")
+        gone = next(node for node in nodes
+                    if node.env["DLO_BROKER_NODE"] == leader)
+        gone.kill()
+        self.move_test_to(next(node for node in nodes if node is not gone))
+        ids += self.publish_surely(50, "last")
+        self.wait_totals("orders", total=0, timeout=60)
+        gone.restart()
+        self.wait_done(down, ids)
+        self.assertTrue(consumer.alive())
+        self.assertEqual(self.depth("orders.dlq"), 0)
