@@ -73,11 +73,11 @@ struct rmq_publisher {
 	bool freed;
 	unsigned failed_opens; /* in a row */
 	unsigned timeouts;     /* in a row */
-	bool renew;	       /* the channel, once nothing is under way on it */
-	unsigned renewals;     /* since nacks began */
-	int64_t renew_us;      /* not before */
-	int64_t nacked_us;     /* the last nack */
-	int64_t progress_us;   /* the last confirm, or start of waiting */
+	bool renew;	     /* the channel, once nothing is under way on it */
+	unsigned renewals;   /* since nacks began */
+	int64_t renew_us;    /* not before */
+	int64_t nacked_us;   /* the last nack */
+	int64_t progress_us; /* the last confirm, or start of waiting */
 	int64_t news_after_us;
 	struct tickets queue, suspects, sent;
 	size_t pending, sent_count, sent_bytes;
