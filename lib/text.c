@@ -189,6 +189,18 @@ text_size(char out[TEXT_SIZE_SPACE], uint64_t bytes)
 }
 
 bool
+text_dotted_prefix(const char *prefix, const void *text, size_t len)
+{
+	const char *at = text;
+	size_t prefix_len = strlen(prefix);
+
+	if (prefix_len == 0 || len < prefix_len ||
+	    memcmp(at, prefix, prefix_len) != 0)
+		return false;
+	return len == prefix_len || at[prefix_len] == '.';
+}
+
+bool
 text_equal_secret(const void *a, size_t a_len, const void *b, size_t b_len)
 {
 	const volatile uint8_t *x = a, *y = b;

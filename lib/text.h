@@ -58,6 +58,10 @@ const char *text_duration(char out[TEXT_DURATION_SPACE], int64_t ms);
 /* For people: `512 B`, `1.5 KiB`, `16 MiB`. */
 const char *text_size(char out[TEXT_SIZE_SPACE], uint64_t bytes);
 
+/* Whether `prefix` is the text or its first words: a.b of a.b.c, not of a.bc.
+ */
+bool text_dotted_prefix(const char *prefix, const void *text, size_t len);
+
 /* Equality in a time that tells nothing but the lengths. */
 bool text_equal_secret(const void *a, size_t a_len, const void *b,
     size_t b_len);

@@ -9,6 +9,7 @@
 #include "amqp/props.h"
 #include "config/conf.h"
 #include "dlx/envelope.h"
+#include "lib/text.h"
 
 static bool
 slice_is(struct rmq_slice slice, const char *text)
@@ -31,22 +32,12 @@ match_reason(const struct conf_texts *reasons, const struct envelope *e)
 	return reasons->count == 0;
 }
 
-/* `http` and `http.503` are prefixes of http.503, `http.50` is not. */
-static bool
-is_dotted_prefix(const char *prefix, struct rmq_slice class)
-{
-	size_t len = strlen(prefix);
-
-	if (class.len < len || len == 0 || memcmp(class.ptr, prefix, len) != 0)
-		return false;
-	return class.len == len || class.ptr[len] == '.';
-}
-
 static bool
 match_class(const struct conf_texts *classes, const struct envelope *e)
 {
 	for (size_t i = 0; i < classes->count; i++) {
-		if (is_dotted_prefix(classes->items[i], e->class))
+		if (text_dotted_prefix(classes->items[i], e->class.ptr,
+			e->class.len))
 			return true;
 	}
 	return classes->count == 0;

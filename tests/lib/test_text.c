@@ -301,6 +301,35 @@ measures_distance(void **state)
 	assert_int_equal(text_distance(word, word + 1), 1);
 }
 
+static void
+knows_the_first_words(void **state)
+{
+	static const struct {
+		const char *prefix, *text;
+		bool is;
+	} cases[] = {
+		{ "http", "http.503", true },
+		{ "http.503", "http.503", true },
+		{ "exec.signal", "exec.signal.9", true },
+		{ "http.5", "http.503", false },
+		{ "http.503.", "http.503", false },
+		{ "http.503.1", "http.503", false },
+		{ "503", "http.503", false },
+		{ "", "http.503", false },
+		{ "http", "", false },
+		{ "", "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++)
+		assert_int_equal(text_dotted_prefix(cases[i].prefix,
+				     cases[i].text, strlen(cases[i].text)),
+		    cases[i].is);
+	/* Nothing behind the text is looked at. */
+	assert_true(text_dotted_prefix("a.b", "a.bc", 3));
+	assert_false(text_dotted_prefix("a.bc", "a.bc", 3));
+}
+
 int
 main(void)
 {
@@ -315,6 +344,7 @@ main(void)
 		cmocka_unit_test(makes_uuids),
 		cmocka_unit_test(compares_secrets),
 		cmocka_unit_test(measures_distance),
+		cmocka_unit_test(knows_the_first_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
