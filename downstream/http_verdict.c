@@ -3,30 +3,15 @@
 #include "downstream/http_verdict.h"
 
 #include <curl/curl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define DELAY_MAX_S (365 * 86400)
+#include "downstream/builtin.h"
 
-static enum outcome
-outcome_of(unsigned status)
-{
-	switch (status) {
-	case 401:
-	case 403:
-	case 407:
-	case 408:
-	case 425:
-	case 429:
-		return OUTCOME_RETRY;
-	default:
-		break;
-	}
-	if (status >= 200 && status < 300)
-		return OUTCOME_OK;
-	return status >= 300 && status < 500 ? OUTCOME_REJECT : OUTCOME_RETRY;
-}
+#define DELAY_MAX_S (365 * 86400)
 
 static const char *
 class_of(enum http_client_result result)
@@ -75,19 +60,24 @@ void
 http_verdict(struct verdict *v, const struct http_client_answer *answer,
     int64_t wall_ms)
 {
-	enum outcome outcome;
+	char class[VERDICT_CLASS_SPACE];
+	bool answered = answer->result == HTTP_CLIENT_ANSWER;
 
-	if (answer->result != HTTP_CLIENT_ANSWER) {
-		verdict_init(v, OUTCOME_RETRY, "%s", class_of(answer->result));
+	if (answered)
+		(void)snprintf(class, sizeof(class), "http.%u", answer->status);
+	else
+		(void)snprintf(class, sizeof(class), "%s",
+		    class_of(answer->result));
+	verdict_init(v, builtin_outcome(CONF_KIND_HTTP, class), "%s", class);
+	if (v->outcome == OUTCOME_OK)
+		return;
+	if (!answered) {
 		verdict_set_error(v, answer->error, strlen(answer->error));
 		return;
 	}
-	outcome = outcome_of(answer->status);
-	verdict_init(v, outcome, "http.%u", answer->status);
-	if (outcome == OUTCOME_OK)
-		return;
 	verdict_set_error(v, answer->body, answer->body_bytes);
-	if (outcome == OUTCOME_RETRY && answer->retry_after != NULL)
+	/* Of a reject too: a rule may have it tried again. */
+	if (answer->retry_after != NULL)
 		v->delay_ms =
 		    http_verdict_retry_after_ms(answer->retry_after, wall_ms);
 }

@@ -10,8 +10,8 @@
 #include "downstream/verdict.h"
 
 /*
- * 2xx is ok; 401, 403, 407, 408, 425, 429, 5xx and what no status should be
- * are a retry, and so is the lack of an answer; other 3xx and 4xx reject.
+ * The outcome is what builtin_outcome says of the class. A Retry-After counts
+ * whatever the outcome is, unless that is ok.
  * Classes: http.STATUS, http.dns, http.connect, http.tls, http.timeout,
  * http.broken. `wall_ms` is now, for a Retry-After that is a date.
  */

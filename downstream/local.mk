@@ -6,6 +6,8 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/attempt.h \
 	downstream/breaker.c \
 	downstream/breaker.h \
+	downstream/builtin.c \
+	downstream/builtin.h \
 	downstream/downstream.c \
 	downstream/downstream.h \
 	downstream/handler.c \

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "downstream/builtin.h"
 #include "downstream/http_verdict.h"
 #include "downstream/verdict.h"
 
@@ -195,6 +196,48 @@ reads_retry_after(void **state)
 		    delays[i].delay_ms);
 }
 
+/* A rule of the configuration may have a reject tried again: not before. */
+static void
+a_reject_may_ask_for_a_delay(void **state)
+{
+	struct http_client_answer answer = { .result = HTTP_CLIENT_ANSWER,
+		.retry_after = "5" };
+	static const struct {
+		unsigned status;
+		int64_t delay_ms;
+	} rows[] = { { 503, 5000 }, { 409, 5000 }, { 200, -1 } };
+	struct verdict v;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(rows); i++) {
+		answer.status = rows[i].status;
+		http_verdict(&v, &answer, 0);
+		assert_int_equal(v.delay_ms, rows[i].delay_ms);
+	}
+}
+
+static void
+built_in_rules_leave_nothing_open(void **state)
+{
+	static const struct {
+		enum conf_kind kind;
+		const char *all;
+	} kinds[] = { { CONF_KIND_HTTP, "http" }, { CONF_KIND_NOOP, "noop" } };
+
+	(void)state;
+	for (size_t i = 0; i < array_len(kinds); i++) {
+		struct builtin_rules rules = builtin_rules(kinds[i].kind);
+
+		assert_true(rules.count > 0);
+		assert_string_equal(rules.items[rules.count - 1].class,
+		    kinds[i].all);
+	}
+	assert_int_equal(builtin_outcome(CONF_KIND_HTTP, "http.4040"),
+	    OUTCOME_RETRY);
+	assert_int_equal(builtin_outcome(CONF_KIND_HTTP, "http.4x"),
+	    OUTCOME_RETRY);
+}
+
 int
 main(void)
 {
@@ -206,6 +249,8 @@ main(void)
 		cmocka_unit_test(judges_statuses),
 		cmocka_unit_test(judges_lack_of_an_answer),
 		cmocka_unit_test(reads_retry_after),
+		cmocka_unit_test(a_reject_may_ask_for_a_delay),
+		cmocka_unit_test(built_in_rules_leave_nothing_open),
 	};
 
 	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
