@@ -7,8 +7,9 @@
  *
  * All properties must fit one frame. When they do not, our headers go in the
  * order of `wants` below, most talkative first, down to those that steer:
- * without its id, counts and times a message could not be settled. When that
- * is not enough either, foreign headers go, largest first: a message without
+ * without its id, counts, times and class a message could not be settled (how
+ * many attempts it may have depends on the class). When that is not enough
+ * either, foreign headers go, largest first: a message without
  * one header is better than one that no publish can ever carry.
  */
 #include "dlx/envelope.h"
@@ -28,7 +29,6 @@ enum want {
 	WANT_QUEUE,
 	WANT_ORIGIN,
 	WANT_MODE,
-	WANT_CLASS,
 	WANT_COUNT
 };
 
@@ -110,8 +110,7 @@ add_own(struct buf *table, const struct envelope *e, enum want first)
 	add_number(table, "dlo-deadline", e->deadline_ms);
 	add_number(table, "dlo-redrives", e->redrives);
 	add_word(table, "dlo-job", e->job);
-	if (first <= WANT_CLASS)
-		add_word(table, "dlo-class", e->class);
+	add_word(table, "dlo-class", e->class);
 	if (first <= WANT_MODE && e->transient)
 		rmq_table_add_int(table, "dlo-delivery-mode", 1);
 	if (first <= WANT_ORIGIN) {

@@ -536,10 +536,9 @@ has_header(const struct letter *letter, const char *name)
 /* Names of own headers: those that steer, then the others, last to go first. */
 static const char *const steering[] = { "dlo-id", "dlo-attempt", "dlo-reason",
 	"dlo-first-failed-at", "dlo-last-failed-at", "dlo-deadline",
-	"dlo-redrives", "dlo-job" };
-static const char *const talking[] = { "dlo-class", "dlo-delivery-mode",
-	"dlo-routing-key", "dlo-queue", "dlo-user-id", "dlo-error",
-	"dlo-history" };
+	"dlo-redrives", "dlo-job", "dlo-class" };
+static const char *const talking[] = { "dlo-delivery-mode", "dlo-routing-key",
+	"dlo-queue", "dlo-user-id", "dlo-error", "dlo-history" };
 
 /* How many of the talking headers have gone. */
 static size_t
