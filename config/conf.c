@@ -80,12 +80,21 @@ conf_pipeline_find(const struct conf *conf, const char *name)
 int
 conf_check_main(const char *path, unsigned roles)
 {
+	return conf_check_tell(path, roles, NULL);
+}
+
+int
+conf_check_tell(const char *path, unsigned roles,
+    void (*tell)(const struct conf *))
+{
 	struct conf_errors errors = { 0 };
 	struct conf *conf = conf_load(path, roles, &errors);
 	int code = EX_OK;
 
 	if (conf != NULL) {
 		printf("%s: configuration is valid\n", path);
+		if (tell != NULL)
+			tell(conf);
 	} else {
 		conf_errors_print(&errors, stderr);
 		code = EX_CONFIG;

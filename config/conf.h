@@ -217,14 +217,21 @@ enum conf_order {
 
 enum conf_dedup { CONF_DEDUP_NONE, CONF_DEDUP_MESSAGE_ID };
 
-enum conf_then { CONF_THEN_RETRY, CONF_THEN_OK, CONF_THEN_REJECT };
+enum conf_then {
+	CONF_THEN_SAME, /* as the handler said */
+	CONF_THEN_OK,
+	CONF_THEN_RETRY,
+	CONF_THEN_REJECT,
+};
 
 /* What to do with failures of a class; the first match wins. */
 struct conf_rule {
 	const char *class; /* dotted prefix: http, http.503, exec.signal */
 	enum conf_then then;
-	uint32_t attempts; /* 0: as the pipeline */
-	int64_t cap_ms;	   /* 0: as the pipeline */
+	/* Of a retry; the pipeline's unless the rule has its own. */
+	uint32_t attempts;
+	int64_t first_ms;
+	int64_t cap_ms;
 };
 
 struct conf_retry {
@@ -426,5 +433,8 @@ char *conf_listen_address(const struct conf_listen *) must_use;
  * Returns the exit code, 0 or 78.
  */
 int conf_check_main(const char *path, unsigned roles) must_use;
+/* The same, and `tell`s more of a valid one. */
+int conf_check_tell(const char *path, unsigned roles,
+    void (*tell)(const struct conf *)) must_use;
 
 #endif

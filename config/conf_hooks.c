@@ -173,6 +173,36 @@ conf_hooks_probe(struct conf_parse *p, struct conf_tree *node, void *element)
 		downstream->probe.kind = kinds[kind];
 }
 
+/* http.5xx: as people say it, but no class. */
+static bool
+is_hundred(const char *class)
+{
+	size_t len = strlen(class);
+
+	return len > 3 && strcmp(class + len - 2, "xx") == 0 &&
+	    class[len - 3] >= '1' && class[len - 3] <= '9';
+}
+
+void
+conf_hooks_rule(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	static const char *const schedule[] = { "attempts", "first", "cap" };
+	const struct conf_rule *rule = element;
+	const struct conf_tree *child;
+
+	if (rule->class != NULL && is_hundred(rule->class))
+		conf_parse_error_at(p, node, "class",
+		    "matches nothing: words are taken whole, as in http.503 "
+		    "or http");
+	if (rule->then != CONF_THEN_OK && rule->then != CONF_THEN_REJECT)
+		return;
+	for (size_t i = 0; i < array_len(schedule); i++)
+		if ((child = conf_parse_at(node, schedule[i])) != NULL)
+			conf_parse_error_key(p, child,
+			    "has no effect: then is %s",
+			    rule->then == CONF_THEN_OK ? "ok" : "reject");
+}
+
 void
 conf_hooks_declare(struct conf_parse *p, struct conf_tree *node, void *element)
 {
@@ -278,6 +308,46 @@ derive_triggers(struct conf_parse *p, struct conf_tree *node,
 			    pipeline->downstream->name);
 }
 
+/*
+ * What a rule does not say of its schedule is as in the pipeline. That a
+ * value was wrong does not make it unsaid.
+ */
+static void
+derive_rule(struct conf_parse *p, struct conf_tree *node,
+    const struct conf_retry *retry, struct conf_rule *rule)
+{
+	bool first = conf_tree_get(node, "first") != NULL;
+	bool cap = conf_tree_get(node, "cap") != NULL;
+
+	if (conf_tree_get(node, "attempts") == NULL)
+		rule->attempts = retry->attempts;
+	if (!first)
+		rule->first_ms = retry->first_ms;
+	if (!cap)
+		rule->cap_ms = retry->cap_ms;
+	if (first || cap)
+		check_order(p, node, "first", rule->first_ms, "cap",
+		    rule->cap_ms);
+}
+
+static void
+derive_rules(struct conf_parse *p, struct conf_tree *node,
+    struct conf_retry *retry)
+{
+	struct conf_tree *list = conf_parse_at(node, "retry.rules");
+	struct conf_tree *child = list == NULL ? NULL : list->first;
+	struct conf_rule *rules;
+	size_t i;
+
+	if (child == NULL || retry->rule_count == 0)
+		return;
+	rules = conf_pool_get(p->pool, retry->rule_count * sizeof(*rules));
+	memcpy(rules, retry->rules, retry->rule_count * sizeof(*rules));
+	for (i = 0; child != NULL; child = child->next)
+		derive_rule(p, child, retry, &rules[i++]);
+	retry->rules = rules;
+}
+
 void
 conf_hooks_pipeline(struct conf_parse *p, struct conf_tree *node, void *element)
 {
@@ -293,4 +363,5 @@ conf_hooks_pipeline(struct conf_parse *p, struct conf_tree *node, void *element)
 	derive_triggers(p, node, pipeline);
 	check_order(p, node, "retry.first", pipeline->retry.first_ms,
 	    "retry.cap", pipeline->retry.cap_ms);
+	derive_rules(p, node, &pipeline->retry);
 }

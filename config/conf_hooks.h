@@ -23,7 +23,9 @@ void conf_hooks_downstream(struct conf_parse *, struct conf_tree *,
     void *element);
 /* One kind of probe. */
 void conf_hooks_probe(struct conf_parse *, struct conf_tree *, void *element);
-/* Derived names and triggers; cap and first; healthy needs a probe. */
+/* What stands beside a then must have an effect. */
+void conf_hooks_rule(struct conf_parse *, struct conf_tree *, void *element);
+/* Derived names, triggers and rules; cap and first; healthy needs a probe. */
 void conf_hooks_pipeline(struct conf_parse *, struct conf_tree *,
     void *element);
 void conf_hooks_declare(struct conf_parse *, struct conf_tree *, void *element);

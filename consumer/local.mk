@@ -18,6 +18,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/pipeline.h \
 	consumer/policy.c \
 	consumer/policy.h \
+	consumer/rules.c \
+	consumer/rules.h \
 	consumer/session.c \
 	consumer/session.h \
 	consumer/settle.c \

@@ -4,6 +4,8 @@
 
 #include "config/conf.h"
 #include "consumer/program.h"
+#include "consumer/rules.h"
+#include "lib/buf.h"
 #include "lib/cli.h"
 #include "lib/log.h"
 
@@ -42,6 +44,17 @@ run(const struct cli *cli, const struct conf *conf)
 	return program_run(conf, &listen);
 }
 
+/* -tv: what becomes of failures. */
+static void
+tell_rules(const struct conf *conf)
+{
+	struct buf out = { 0 };
+
+	rules_show(conf, &out);
+	fputs(buf_str(&out), stdout);
+	buf_clear(&out);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -55,7 +68,8 @@ main(int argc, char **argv)
 		return code;
 	path = cli.config != NULL ? cli.config : conf_default_path();
 	if (cli.check)
-		return conf_check_main(path, CONF_ROLE_CONSUMER);
+		return conf_check_tell(path, CONF_ROLE_CONSUMER,
+		    cli.verbose ? tell_rules : NULL);
 	conf = conf_load(path, CONF_ROLE_CONSUMER, &errors);
 	if (conf == NULL)
 		conf_errors_print(&errors, stderr);

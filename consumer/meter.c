@@ -99,6 +99,10 @@ meter_pipeline_init(struct meter_pipeline *p, struct meter *meter,
 	struct metrics_family *dead = metrics_counter(m,
 	    "dlo_dead_lettered_total",
 	    "Copies confirmed by the dead-letter queue.", "pipeline,reason");
+	struct metrics_family *ruled =
+	    metrics_counter(m, "dlo_rule_outcomes_total",
+		"Failures that a rule made another outcome, by that.",
+		"pipeline,outcome");
 
 	memset(p, 0, sizeof(*p));
 	p->meter = meter;
@@ -106,6 +110,9 @@ meter_pipeline_init(struct meter_pipeline *p, struct meter *meter,
 	init_plain(p, m);
 	for (int i = 0; i < METER_RESULT_COUNT; i++)
 		p->settled[i] = metrics_cell(settled, name, result_names[i]);
+	for (int i = 0; i <= OUTCOME_REJECT; i++)
+		p->ruled[i] = metrics_cell(ruled, name,
+		    verdict_outcome_name((enum outcome)i));
 	p->retry_held = metrics_cell(retry, name, "hold");
 	p->retry_laddered = metrics_cell(retry, name, "ladder");
 	for (int i = ENVELOPE_REJECTED; i < ENVELOPE_BROKER_EXPIRED; i++)

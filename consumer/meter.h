@@ -60,6 +60,7 @@ struct meter_pipeline {
 	struct metrics_cell *retry_held;
 	struct metrics_cell *retry_laddered;
 	struct metrics_cell *returned;
+	struct metrics_cell *ruled[OUTCOME_REJECT + 1];
 	struct metrics_cell *dead[ENVELOPE_REASON_COUNT];
 	/* The last class of each outcome and its cell: most repeat. */
 	struct {

@@ -2,8 +2,11 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "consumer/policy.h"
 
+#include <string.h>
+
 #include "dlx/ladder.h"
 #include "lib/backoff.h"
+#include "lib/text.h"
 
 const char *
 policy_act_name(enum policy_act act)
@@ -22,7 +25,10 @@ policy_act_name(enum policy_act act)
 static struct policy_decision
 dead(enum envelope_reason reason)
 {
-	return (struct policy_decision){ POLICY_DEAD, 0, reason };
+	return (struct policy_decision){
+		.act = POLICY_DEAD,
+		.reason = reason,
+	};
 }
 
 /* Whether the publisher's own deadline has come at `at_ms`. */
@@ -47,55 +53,76 @@ overdue(const struct policy *p, const struct envelope *e, int64_t now_ms,
 	return age_ms + delay_ms >= p->retry->deadline_ms;
 }
 
+/* The first rule for a class; NULL: none. */
+static const struct conf_rule *
+find_rule(const struct conf_retry *retry, const void *class, size_t len)
+{
+	for (size_t i = 0; i < retry->rule_count; i++)
+		if (text_dotted_prefix(retry->rules[i].class, class, len))
+			return &retry->rules[i];
+	return NULL;
+}
+
+/* How many attempts a message may have whose last one failed under `rule`. */
+static int64_t
+attempts_of(const struct conf_retry *retry, const struct conf_rule *rule)
+{
+	return rule == NULL ? retry->attempts : rule->attempts;
+}
+
 struct policy_decision
 policy_admit(const struct policy *p, const struct envelope *e,
     uint64_t body_bytes, int64_t now_ms)
 {
+	const struct conf_rule *rule;
+
 	if (e->verdict != RMQ_PROPS_OK)
 		return dead(ENVELOPE_MALFORMED);
 	if (body_bytes > p->max_body_bytes)
 		return dead(ENVELOPE_TOO_LARGE);
 	if (expired(e, now_ms))
 		return dead(ENVELOPE_EXPIRED);
-	if (e->attempt >= (int64_t)p->retry->attempts)
+	rule = find_rule(p->retry, e->class.ptr, e->class.len);
+	if (e->attempt >= attempts_of(p->retry, rule))
 		return dead(ENVELOPE_ATTEMPTS_EXHAUSTED);
 	if (e->first_failed_ms != 0 && overdue(p, e, now_ms, 0))
 		return dead(ENVELOPE_DEADLINE);
-	return (
-	    struct policy_decision){ POLICY_ATTEMPT, 0, ENVELOPE_REASON_NONE };
+	return (struct policy_decision){ .act = POLICY_ATTEMPT };
 }
 
 /* The delay before attempt `attempts` + 1. */
 static int64_t
-draw_delay_ms(const struct conf_retry *retry, const struct verdict *verdict,
-    int64_t attempts, double unit_random)
+draw_delay_ms(const struct conf_retry *retry, const struct conf_rule *rule,
+    const struct verdict *verdict, int64_t attempts, double unit_random)
 {
 	const struct backoff backoff = {
-		.first_ms = retry->first_ms,
+		.first_ms = rule == NULL ? retry->first_ms : rule->first_ms,
 		.factor = retry->factor,
-		.cap_ms = retry->cap_ms,
+		.cap_ms = rule == NULL ? retry->cap_ms : rule->cap_ms,
 		.jitter = retry->jitter,
 	};
 
 	if (verdict->delay_ms >= 0)
-		return verdict->delay_ms < retry->cap_ms ? verdict->delay_ms
-							 : retry->cap_ms;
+		return verdict->delay_ms < backoff.cap_ms ? verdict->delay_ms
+							  : backoff.cap_ms;
 	return backoff_delay_ms(&backoff, (unsigned)attempts, unit_random);
 }
 
 static struct policy_decision
 judge_retry(const struct policy *p, const struct envelope *e,
-    const struct verdict *verdict, int64_t now_ms, double unit_random)
+    const struct conf_rule *rule, const struct verdict *verdict, int64_t now_ms,
+    double unit_random)
 {
-	struct policy_decision d = { POLICY_HOLD, 0, ENVELOPE_REASON_NONE };
+	struct policy_decision d = { .act = POLICY_HOLD };
 	int64_t attempts = e->attempt + 1;
 	int64_t wait_ms;
 
 	if (expired(e, now_ms))
 		return dead(ENVELOPE_EXPIRED);
-	if (!p->retries || attempts >= (int64_t)p->retry->attempts)
+	if (!p->retries || attempts >= attempts_of(p->retry, rule))
 		return dead(ENVELOPE_ATTEMPTS_EXHAUSTED);
-	d.delay_ms = draw_delay_ms(p->retry, verdict, attempts, unit_random);
+	d.delay_ms =
+	    draw_delay_ms(p->retry, rule, verdict, attempts, unit_random);
 	wait_ms = d.delay_ms;
 	if (d.delay_ms > p->retry->hold_ms) {
 		d.act = POLICY_LADDER;
@@ -108,18 +135,40 @@ judge_retry(const struct policy *p, const struct envelope *e,
 	return d;
 }
 
+/* What the handler said, unless the rule says otherwise. */
+static enum outcome
+outcome_of(const struct conf_rule *rule, const struct verdict *verdict)
+{
+	switch (rule == NULL ? CONF_THEN_SAME : rule->then) {
+	case CONF_THEN_OK:
+		return OUTCOME_OK;
+	case CONF_THEN_RETRY:
+		return OUTCOME_RETRY;
+	case CONF_THEN_REJECT:
+		return OUTCOME_REJECT;
+	case CONF_THEN_SAME:
+		break;
+	}
+	return verdict->outcome;
+}
+
 struct policy_decision
 policy_judge(const struct policy *p, const struct envelope *e,
     const struct verdict *verdict, int64_t now_ms, double unit_random)
 {
-	switch (verdict->outcome) {
-	case OUTCOME_OK:
-		return (struct policy_decision){ POLICY_ACK, 0,
-			ENVELOPE_REASON_NONE };
-	case OUTCOME_REJECT:
-		return dead(ENVELOPE_REJECTED);
-	case OUTCOME_RETRY:
-		break;
-	}
-	return judge_retry(p, e, verdict, now_ms, unit_random);
+	struct policy_decision d = { .act = POLICY_ACK };
+	const struct conf_rule *rule = NULL;
+	enum outcome outcome;
+
+	if (verdict->outcome != OUTCOME_OK)
+		rule =
+		    find_rule(p->retry, verdict->class, strlen(verdict->class));
+	outcome = outcome_of(rule, verdict);
+	if (outcome == OUTCOME_REJECT)
+		d = dead(ENVELOPE_REJECTED);
+	else if (outcome == OUTCOME_RETRY)
+		d = judge_retry(p, e, rule, verdict, now_ms, unit_random);
+	d.outcome = outcome;
+	d.rule = rule;
+	return d;
 }

@@ -8,6 +8,12 @@
  * once: waiting would bring nothing but a later notice. Where more than one
  * reason holds, the one that makes a redrive pointless wins: a rejection,
  * then the publisher's expiration, then used-up attempts, then our deadline.
+ *
+ * Rules of retry.rules apply to failures: a handler's ok stays ok. The first
+ * whose class is a dotted prefix of the failure's says what its outcome is and
+ * how it is retried; what it does not say stays as it is. How many attempts a
+ * message may have depends on what the last one failed with, and counts all
+ * of them.
  */
 #ifndef DLO_CONSUMER_POLICY_H
 #define DLO_CONSUMER_POLICY_H
@@ -39,6 +45,10 @@ struct policy_decision {
 	enum policy_act act;
 	int64_t delay_ms;	     /* hold, ladder; else 0 */
 	enum envelope_reason reason; /* dead; else NONE */
+	/* After an attempt: the outcome that counts for the message, ... */
+	enum outcome outcome;
+	/* ... and the rule that was looked at for it; NULL: none matches. */
+	const struct conf_rule *rule;
 };
 
 /* Before an attempt: POLICY_ATTEMPT or POLICY_DEAD. `now_ms`: wall clock. */

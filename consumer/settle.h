@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * The only place that acks. A delivery is acked when its handler said ok, or
- * after its copy on the ladder or in the dead-letter queue is confirmed
- * without a return. Never in another order, and on no other ground.
+ * failed in a way that a rule of the configuration calls ok, or after its copy
+ * on the ladder or in the dead-letter queue is confirmed without a return.
+ * Never in another order, and on no other ground.
  *
  * A copy that does not get through is sent again, after 1 s doubling to 60 s,
  * for as long as the delivery's channel lives; the original stays unacked.

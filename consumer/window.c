@@ -173,7 +173,8 @@ hold(struct delivery *d, int64_t due_ms)
 
 static void
 log_attempt(const struct delivery *d, const struct verdict *verdict,
-    int64_t handler_us, const char *next, int64_t delay_ms)
+    int64_t handler_us, const char *next,
+    const struct policy_decision *decision)
 {
 	const struct envelope *e = &d->envelope;
 	enum log_level level =
@@ -185,13 +186,15 @@ log_attempt(const struct delivery *d, const struct verdict *verdict,
 	    LOG_INT("attempt", e->attempt + 1),
 	    LOG_STR("outcome", verdict_outcome_name(verdict->outcome)),
 	    LOG_STR("class", verdict->class),
-	    LOG_INT("handler_ms", handler_us / 1000), LOG_STR("next", next),
-	    LOG_INT("delay_ms", delay_ms),
+	    LOG_INT("handler_ms", handler_us / 1000),
+	    LOG_STR("rule",
+		decision->rule != NULL ? decision->rule->class : NULL),
+	    LOG_STR("next", next), LOG_INT("delay_ms", decision->delay_ms),
 	    LOG_STR("error",
 		verdict->error[0] != '\0' ? verdict->error : NULL));
 }
 
-/* Not ok: counts the attempt and sees to what the policy wants. */
+/* Not ok: does what the policy wants; counts it unless that is an ack. */
 static void
 settle_failure(struct delivery *d, const struct verdict *verdict,
     int64_t handler_us)
@@ -208,8 +211,14 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	    (w->handing_off ||
 		due_ms - d->received_ms > w->env.conf->consumer.hold_max_ms))
 		decision.act = POLICY_LADDER;
+	if (decision.outcome != verdict->outcome)
+		metrics_inc(w->meter.ruled[decision.outcome]);
 	log_attempt(d, verdict, handler_us, policy_act_name(decision.act),
-	    decision.delay_ms);
+	    &decision);
+	if (decision.act == POLICY_ACK) {
+		settle_ok(d);
+		return;
+	}
 	envelope_failed(&d->envelope,
 	    &(struct envelope_failure){
 		.class = verdict->class,
@@ -230,6 +239,7 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 static void
 on_verdict(void *arg, const struct verdict *verdict)
 {
+	static const struct policy_decision none = { 0 };
 	struct delivery *d = arg;
 	struct window *w = d->window;
 	int64_t handler_us = loop_now_us(w->env.loop) - d->started_us;
@@ -238,10 +248,10 @@ on_verdict(void *arg, const struct verdict *verdict)
 	meter_attempt(&w->meter, verdict, handler_us);
 	w->answers += verdict->outcome != OUTCOME_RETRY;
 	if (d->channel == NULL) {
-		log_attempt(d, verdict, handler_us, "redelivery", 0);
+		log_attempt(d, verdict, handler_us, "redelivery", &none);
 		retire(d, &w->orphans, METER_DROPPED);
 	} else if (verdict->outcome == OUTCOME_OK) {
-		log_attempt(d, verdict, handler_us, "ack", 0);
+		log_attempt(d, verdict, handler_us, "ack", &none);
 		settle_ok(d);
 	} else
 		settle_failure(d, verdict, handler_us);

@@ -237,6 +237,40 @@ what_is_given_is_taken(void **state)
 }
 
 static void
+rules_inherit_what_they_do_not_say(void **state)
+{
+	struct conf *conf = support_parse(
+	    "downstreams: {d: {noop: {}}}\n"
+	    "pipelines:\n"
+	    "  p: {queue: q, downstream: d, retry: {attempts: 9, first: 2s,\n"
+	    "      cap: 10s, rules: [\n"
+	    "        {class: http.409, then: ok},\n"
+	    "        {class: http.429, attempts: 20, first: 1s, cap: 1h},\n"
+	    "        {class: http, then: retry, attempts: 3},\n"
+	    "        {class: exec, then: reject}]}}\n");
+	const struct conf_retry *retry = &conf->pipelines[0].retry;
+	static const struct conf_rule expected[] = {
+		{ "http.409", CONF_THEN_OK, 9, 2000, 10000 },
+		{ "http.429", CONF_THEN_SAME, 20, 1000, 3600000 },
+		{ "http", CONF_THEN_RETRY, 3, 2000, 10000 },
+		{ "exec", CONF_THEN_REJECT, 9, 2000, 10000 },
+	};
+
+	(void)state;
+	assert_int_equal(retry->rule_count, array_len(expected));
+	for (size_t i = 0; i < array_len(expected); i++) {
+		const struct conf_rule *rule = &retry->rules[i];
+
+		assert_string_equal(rule->class, expected[i].class);
+		assert_int_equal(rule->then, expected[i].then);
+		assert_int_equal(rule->attempts, expected[i].attempts);
+		assert_int_equal(rule->first_ms, expected[i].first_ms);
+		assert_int_equal(rule->cap_ms, expected[i].cap_ms);
+	}
+	conf_free(conf);
+}
+
+static void
 triggers_depend_on_the_probe(void **state)
 {
 	static const struct {
@@ -534,6 +568,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_default_is_filled_in),
 		cmocka_unit_test(what_is_given_is_taken),
+		cmocka_unit_test(rules_inherit_what_they_do_not_say),
 		cmocka_unit_test(triggers_depend_on_the_probe),
 		cmocka_unit_test(roles_override_user_password_and_tls),
 		cmocka_unit_test(relative_paths_count_from_the_folder),

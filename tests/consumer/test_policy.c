@@ -195,6 +195,168 @@ short_deadline_kills_at_the_first_failure(void **state)
 	assert_int_equal(d.reason, ENVELOPE_DEADLINE);
 }
 
+/*
+ * Rules. Those without a then change the schedule alone; the first that
+ * matches wins, here http.429 before http.
+ */
+static const struct conf_rule rules[] = {
+	{ "http.409", CONF_THEN_OK, 4, 1000, 10000 },
+	{ "http.422", CONF_THEN_RETRY, 2, 3000, 10000 },
+	{ "http.429", CONF_THEN_SAME, 20, 1000, 60000 },
+	{ "http.404", CONF_THEN_SAME, 20, 1000, 60000 },
+	{ "http.5", CONF_THEN_OK, 4, 1000, 10000 },
+	{ "http", CONF_THEN_REJECT, 4, 1000, 10000 },
+	{ "http.503", CONF_THEN_OK, 4, 1000, 10000 },
+	{ "exec.signal", CONF_THEN_REJECT, 4, 1000, 10000 },
+};
+
+static const struct conf_retry ruled = {
+	.attempts = 4,
+	.first_ms = 1000,
+	.factor = 2,
+	.cap_ms = 10000,
+	.jitter = 0.5,
+	.hold_ms = 1500,
+	.deadline_ms = HOUR,
+	.rules = rules,
+	.rule_count = array_len(rules),
+};
+
+static const struct policy with_rules = { &ruled, 1000, true };
+static const struct policy rules_no_retries = { &ruled, 1000, false };
+
+#define NO_RULE -1
+
+static const struct {
+	const char *what;
+	const struct policy *policy;
+	const char *class;
+	enum outcome said;
+	int64_t asked_ms, attempt, first_failed_ms;
+	int rule;
+	enum outcome outcome;
+	enum policy_act act;
+	int64_t delay_ms;
+	enum envelope_reason reason;
+} ruled_cases[] = {
+	{ "a reject is ok", &with_rules, "http.409", OUTCOME_REJECT, -1, 0, 0,
+	    0, OUTCOME_OK, POLICY_ACK, 0, NONE },
+	{ "ok after all attempts and deadlines", &with_rules, "http.409",
+	    OUTCOME_REJECT, -1, 99, 1, 0, OUTCOME_OK, POLICY_ACK, 0, NONE },
+	{ "ok without retries", &rules_no_retries, "http.409", OUTCOME_REJECT,
+	    -1, 0, 0, 0, OUTCOME_OK, POLICY_ACK, 0, NONE },
+	{ "a reject is tried again", &with_rules, "http.422", OUTCOME_REJECT,
+	    -1, 0, 0, 1, OUTCOME_RETRY, POLICY_LADDER, 3000, NONE },
+	{ "when it asks for", &with_rules, "http.422", OUTCOME_REJECT, 300, 0,
+	    0, 1, OUTCOME_RETRY, POLICY_HOLD, 300, NONE },
+	{ "as often as the rule says", &with_rules, "http.422", OUTCOME_REJECT,
+	    -1, 1, NOW - 1, 1, OUTCOME_RETRY, POLICY_DEAD, 0,
+	    ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "but not without retries", &rules_no_retries, "http.422",
+	    OUTCOME_REJECT, -1, 0, 0, 1, OUTCOME_RETRY, POLICY_DEAD, 0,
+	    ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "a retry with a schedule", &with_rules, "http.429", OUTCOME_RETRY, -1,
+	    10, NOW - 1, 2, OUTCOME_RETRY, POLICY_LADDER, 60000, NONE },
+	{ "its last attempt", &with_rules, "http.429", OUTCOME_RETRY, -1, 18,
+	    NOW - 1, 2, OUTCOME_RETRY, POLICY_LADDER, 60000, NONE },
+	{ "its attempts used up", &with_rules, "http.429", OUTCOME_RETRY, -1,
+	    19, NOW - 1, 2, OUTCOME_RETRY, POLICY_DEAD, 0,
+	    ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "asked for up to its cap", &with_rules, "http.429", OUTCOME_RETRY,
+	    3600000, 0, 0, 2, OUTCOME_RETRY, POLICY_LADDER, 60000, NONE },
+	{ "the deadline holds for it too", &with_rules, "http.429",
+	    OUTCOME_RETRY, -1, 10, NOW - HOUR + 60000, 2, OUTCOME_RETRY,
+	    POLICY_DEAD, 0, ENVELOPE_DEADLINE },
+	{ "a schedule makes no retry", &with_rules, "http.404", OUTCOME_REJECT,
+	    -1, 0, 0, 3, OUTCOME_REJECT, POLICY_DEAD, 0, ENVELOPE_REJECTED },
+	{ "a retry is rejected, the first match wins", &with_rules, "http.503",
+	    OUTCOME_RETRY, -1, 0, 0, 5, OUTCOME_REJECT, POLICY_DEAD, 0,
+	    ENVELOPE_REJECTED },
+	{ "rejected before expired", &with_rules, "http.503", OUTCOME_RETRY, -1,
+	    9, 1, 5, OUTCOME_REJECT, POLICY_DEAD, 0, ENVELOPE_REJECTED },
+	{ "an ok stays ok", &with_rules, "http.200", OUTCOME_OK, -1, 0, 0,
+	    NO_RULE, OUTCOME_OK, POLICY_ACK, 0, NONE },
+	{ "words below a prefix", &with_rules, "exec.signal.9", OUTCOME_RETRY,
+	    -1, 0, 0, 7, OUTCOME_REJECT, POLICY_DEAD, 0, ENVELOPE_REJECTED },
+	{ "half a word is no prefix", &with_rules, "exec.signals",
+	    OUTCOME_RETRY, -1, 0, 0, NO_RULE, OUTCOME_RETRY, POLICY_HOLD, 1000,
+	    NONE },
+	{ "one attempt more than the pipeline's", &with_rules, "exec.75",
+	    OUTCOME_RETRY, -1, 10, NOW - 1, NO_RULE, OUTCOME_RETRY, POLICY_DEAD,
+	    0, ENVELOPE_ATTEMPTS_EXHAUSTED },
+};
+
+static void
+rules_judge_failures(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < array_len(ruled_cases); i++) {
+		const typeof(ruled_cases[0]) *c = &ruled_cases[i];
+		struct envelope e = {
+			.attempt = c->attempt,
+			.first_failed_ms = c->first_failed_ms,
+		};
+		struct policy_decision d;
+		struct verdict v;
+
+		verdict_init(&v, c->said, "%s", c->class);
+		v.delay_ms = c->asked_ms;
+		d = policy_judge(c->policy, &e, &v, NOW, 0);
+		if (d.act != c->act || d.reason != c->reason ||
+		    d.delay_ms != c->delay_ms || d.outcome != c->outcome ||
+		    d.rule != (c->rule == NO_RULE ? NULL : &rules[c->rule]))
+			fail_msg("%s: %s %s, %lld ms, %s by %s", c->what,
+			    policy_act_name(d.act),
+			    envelope_reason_name(d.reason),
+			    (long long)d.delay_ms,
+			    verdict_outcome_name(d.outcome),
+			    d.rule == NULL ? "none" : d.rule->class);
+	}
+}
+
+/* Before an attempt the class of the last failure says how many there are. */
+static const struct {
+	const char *class;
+	int64_t attempt;
+	enum envelope_reason reason;
+} admitted_by_rule[] = {
+	{ "http.429", 10, NONE },
+	{ "http.429", 19, NONE },
+	{ "http.429", 20, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "http.422", 1, NONE },
+	{ "http.422", 2, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	/* That the same would now be ok or rejected is for its next failure. */
+	{ "http.409", 3, NONE },
+	{ "http.503", 3, NONE },
+	{ "http.503", 4, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "exec.75", 3, NONE },
+	{ "exec.75", 4, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "", 3, NONE },
+	{ "", 4, ENVELOPE_ATTEMPTS_EXHAUSTED },
+};
+
+static void
+rules_admit_by_the_last_failure(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < array_len(admitted_by_rule); i++) {
+		struct envelope e = {
+			.verdict = RMQ_PROPS_OK,
+			.attempt = admitted_by_rule[i].attempt,
+			.class = rmq_slice_of(admitted_by_rule[i].class),
+			.first_failed_ms = NOW - 1,
+		};
+		struct policy_decision d =
+		    policy_admit(&with_rules, &e, 1, NOW);
+
+		if (d.reason != admitted_by_rule[i].reason)
+			fail_msg("%s, %lld attempts: %s %s",
+			    admitted_by_rule[i].class, (long long)e.attempt,
+			    policy_act_name(d.act),
+			    envelope_reason_name(d.reason));
+	}
+}
+
 int
 main(void)
 {
@@ -202,6 +364,8 @@ main(void)
 		cmocka_unit_test(admits_what_may_be_tried),
 		cmocka_unit_test(judges_what_was_tried),
 		cmocka_unit_test(short_deadline_kills_at_the_first_failure),
+		cmocka_unit_test(rules_judge_failures),
+		cmocka_unit_test(rules_admit_by_the_last_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
