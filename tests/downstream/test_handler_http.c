@@ -173,7 +173,7 @@ static const struct {
 	{ PEER_ANSWER,
 	    ANSWER("HTTP/1.1 404 No\r\nRetry-After: 7\r\n"
 		   "Content-Length: 0\r\n\r\n"),
-	    OUTCOME_REJECT, "http.404", "", -1 },
+	    OUTCOME_REJECT, "http.404", "", 7000 },
 	{ PEER_ANSWER, SAYING("500 Oh", 8, "oh\xff\xc3\xa4\xc3no"),
 	    OUTCOME_RETRY, "http.500", "oh\xef\xbf\xbd\xc3\xa4\xef\xbf\xbdno",
 	    -1 },
