@@ -419,10 +419,10 @@ const struct conf_key conf_table[] = {
 	    PIPELINE(order_header), .check = conf_valid_short,
 	    .hook = conf_hooks_order_header,
 	    .doc = "The value of that header." },
-	{ "pipelines.*.dedup", CONF_TYPE_WORD, CONF_LIVE | CONF_LATER,
-	    PIPELINE(dedup), .def = "none", .words = dedups,
+	{ "pipelines.*.dedup", CONF_TYPE_WORD, CONF_LIVE, PIPELINE(dedup),
+	    .def = "none", .words = dedups,
 	    .doc = "message_id: a redelivery of what this process has just "
-		   "finished is not handed over again." },
+		   "finished is acked, not handed over again." },
 	{ "pipelines.*.retry", CONF_TYPE_MAP,
 	    .doc = "What to do after a failed attempt." },
 	{ "pipelines.*.retry.attempts", CONF_TYPE_COUNT, CONF_LIVE,

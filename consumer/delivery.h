@@ -48,6 +48,7 @@ struct delivery {
 	enum delivery_state state;
 	struct rmq_channel *channel; /* NULL: gone, and the tag with it */
 	uint64_t tag;
+	bool redelivered; /* says the broker */
 	struct rmq_message *message;
 	int64_t received_ms; /* monotonic, as all times here */
 	int64_t started_us;  /* of the attempt under way */

@@ -8,6 +8,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/budget.h \
 	consumer/consumer.c \
 	consumer/consumer.h \
+	consumer/dedup.c \
+	consumer/dedup.h \
 	consumer/program.c \
 	consumer/program.h \
 	consumer/delivery.c \

@@ -6,6 +6,7 @@
 
 static const char *const result_names[METER_RESULT_COUNT] = {
 	[METER_OK] = "ok",
+	[METER_DUPLICATE] = "duplicate",
 	[METER_RETRY] = "retry",
 	[METER_DEAD] = "dead",
 	[METER_DROPPED] = "dropped",

@@ -15,10 +15,11 @@
 
 /* What became of a delivery. */
 enum meter_result {
-	METER_OK,      /* processed, acked */
-	METER_RETRY,   /* its copy is on the ladder, acked */
-	METER_DEAD,    /* its copy is in the dead-letter queue, acked */
-	METER_DROPPED, /* its channel went: the broker delivers it again */
+	METER_OK,	 /* processed, acked */
+	METER_DUPLICATE, /* processed before, acked */
+	METER_RETRY,	 /* its copy is on the ladder, acked */
+	METER_DEAD,	 /* its copy is in the dead-letter queue, acked */
+	METER_DROPPED,	 /* its channel went: the broker delivers it again */
 	METER_RESULT_COUNT
 };
 

@@ -108,6 +108,16 @@ settle_ok(struct delivery *d)
 	window_settled(d, METER_OK);
 }
 
+void
+settle_duplicate(struct delivery *d)
+{
+	log_info("duplicate",
+	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len));
+	rmq_ack(d->channel, d->tag);
+	window_settled(d, METER_DUPLICATE);
+}
+
 static void
 settlement_free(struct settlement *s)
 {

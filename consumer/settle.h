@@ -2,9 +2,10 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * The only place that acks. A delivery is acked when its handler said ok, or
- * failed in a way that a rule of the configuration calls ok, or after its copy
- * on the ladder or in the dead-letter queue is confirmed without a return.
- * Never in another order, and on no other ground.
+ * failed in a way that a rule of the configuration calls ok, to it or to an
+ * earlier delivery of the same message (see dedup.h), or after its copy on the
+ * ladder or in the dead-letter queue is confirmed without a return. Never in
+ * another order, and on no other ground.
  *
  * A copy that does not get through is sent again, after 1 s doubling to 60 s,
  * for as long as the delivery's channel lives; the original stays unacked.
@@ -46,9 +47,11 @@ struct rmq_publisher *settle_publisher(struct settle *);
 
 /*
  * Each takes a delivery whose channel lives and ends with window_settled: the
- * first inside this call, the others later.
+ * first two inside this call, the others later.
  */
 void settle_ok(struct delivery *);
+/* It was ok when it was delivered before. */
+void settle_duplicate(struct delivery *);
 /* To the ladder, so that it comes back at `due_ms` (monotonic) or later. */
 void settle_retry(struct settle *, struct delivery *, int64_t due_ms);
 /* To the dead-letter queue; its envelope is dead already. */

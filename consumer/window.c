@@ -7,6 +7,13 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 
+/*
+ * How many finished messages are known, in prefetches. The broker delivers
+ * again at most what was unacked, a prefetch, and while attempts of a channel
+ * that has gone run out as many again may have been finished on the next.
+ */
+#define DEDUP_PREFETCHES 2
+
 void
 window_init(struct window *w, const struct window_env *env)
 {
@@ -19,6 +26,9 @@ window_init(struct window *w, const struct window_env *env)
 		},
 	};
 	meter_pipeline_init(&w->meter, env->meter, env->pipeline->name);
+	if (env->pipeline->dedup == CONF_DEDUP_MESSAGE_ID)
+		w->dedup = dedup_new(env->loop,
+		    (size_t)env->pipeline->prefetch * DEDUP_PREFETCHES);
 	topology_pipeline_names_init(&w->names, env->conf, env->pipeline);
 	TAILQ_INIT(&w->unacked);
 	TAILQ_INIT(&w->orphans);
@@ -56,6 +66,7 @@ window_clear(struct window *w)
 		free(d);
 	}
 	topology_pipeline_names_clear(&w->names);
+	dedup_free(w->dedup);
 }
 
 /* The one way to another state: keeps the counts. */
@@ -114,6 +125,7 @@ window_receive(struct window *w, struct rmq_channel *channel,
 	d->state = DELIVERY_WAITING;
 	d->channel = channel;
 	d->tag = delivery->tag;
+	d->redelivered = delivery->redelivered;
 	d->message = delivery->message;
 	d->received_ms = loop_now_ms(w->env.loop);
 	d->unsaved = false;
@@ -194,6 +206,16 @@ log_attempt(const struct delivery *d, const struct verdict *verdict,
 		verdict->error[0] != '\0' ? verdict->error : NULL));
 }
 
+/* The handler said ok, or as good as that. */
+static void
+remember(const struct delivery *d)
+{
+	struct dedup *dedup = d->window->dedup;
+
+	if (dedup != NULL)
+		dedup_remember(dedup, &d->envelope, d->message->body);
+}
+
 /* Not ok: does what the policy wants; counts it unless that is an ack. */
 static void
 settle_failure(struct delivery *d, const struct verdict *verdict,
@@ -216,6 +238,7 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	log_attempt(d, verdict, handler_us, policy_act_name(decision.act),
 	    &decision);
 	if (decision.act == POLICY_ACK) {
+		remember(d);
 		settle_ok(d);
 		return;
 	}
@@ -247,6 +270,8 @@ on_verdict(void *arg, const struct verdict *verdict)
 	d->call = NULL;
 	meter_attempt(&w->meter, verdict, handler_us);
 	w->answers += verdict->outcome != OUTCOME_RETRY;
+	if (verdict->outcome == OUTCOME_OK)
+		remember(d);
 	if (d->channel == NULL) {
 		log_attempt(d, verdict, handler_us, "redelivery", &none);
 		retire(d, &w->orphans, METER_DROPPED);
@@ -286,6 +311,16 @@ turn_away(struct delivery *d, enum envelope_reason reason, int64_t wall_ms)
 	free(text);
 }
 
+/* Finished before, but the broker never heard of it. */
+static bool
+is_duplicate(const struct delivery *d)
+{
+	struct dedup *dedup = d->window->dedup;
+
+	return dedup != NULL && d->redelivered &&
+	    dedup_knows(dedup, &d->envelope, d->message->body);
+}
+
 static bool
 has_room(const struct window *w)
 {
@@ -309,7 +344,9 @@ window_work(struct window *w)
 		if (decision.act == POLICY_ATTEMPT && !has_room(w))
 			return;
 		TAILQ_REMOVE(&w->ready, d, ready);
-		if (decision.act == POLICY_ATTEMPT)
+		if (is_duplicate(d))
+			settle_duplicate(d);
+		else if (decision.act == POLICY_ATTEMPT)
 			start(d);
 		else
 			turn_away(d, decision.reason, wall_ms);

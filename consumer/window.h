@@ -19,6 +19,7 @@
 
 #include "config/conf.h"
 #include "consumer/budget.h"
+#include "consumer/dedup.h"
 #include "consumer/delivery.h"
 #include "consumer/meter.h"
 #include "consumer/policy.h"
@@ -43,6 +44,7 @@ struct window {
 	struct window_env env;
 	struct policy policy;
 	struct meter_pipeline meter;
+	struct dedup *dedup; /* NULL: not asked for */
 	struct topology_pipeline_names names;
 	struct delivery_list unacked; /* in the order of their receipt */
 	struct delivery_list orphans; /* running, without a channel */

@@ -14,6 +14,8 @@ lib_libbase_a_SOURCES = \
 	lib/daemon.h \
 	lib/dial.c \
 	lib/dial.h \
+	lib/digest.c \
+	lib/digest.h \
 	lib/file.c \
 	lib/file.h \
 	lib/http_server.c \

@@ -430,6 +430,52 @@ class Broker(Life):
             self.broker.api("DELETE", "connections/" + quote(name),
                             missing_ok=True)
 
+    def cut_under_way(self, dedup):
+        """One message is with the downstream, the others wait behind it; the
+        connection is cut, all come again, and then it is answered. Returns
+        the consumer and the downstream."""
+        gate, down = self.gate()
+        config = self.shop(down, dedup=dedup, concurrency=1)
+        config["downstreams"]["shop"]["http"]["timeout"] = "2m"
+        consumer = self.consumer(config)
+        # The same id as the first one, and not the same message.
+        for body, kind in ((b"a", "t"), (b"b", "t"), (b"a", "u")):
+            self.publish("orders", body, message_id="1", type=kind)
+        self.publish("orders", b"a", type="t")
+
+        def delivered(count):
+            wait_until(lambda: consumer.metrics().value(
+                "dlo_deliveries_total") == count, f"{count} delivered")
+
+        delivered(4)
+        down.wait_requests(1)
+        self.cut("consume")
+        delivered(8)
+        gate.open.set()
+        self.wait_totals("orders", total=0)
+        self.assertEqual(self.depth("orders.dlq"), 0)
+        return consumer, down
+
+    def test_dedup_hands_over_once_what_was_finished(self):
+        consumer, down = self.cut_under_way("message_id")
+        self.assertEqual(sorted(r.body for r in down.requests),
+                         [b"a", b"a", b"a", b"b"])
+        consumer.wait_log("duplicate", id="1")
+        self.assertEqual(len(consumer.logged("duplicate")), 1)
+        metrics = consumer.metrics()
+        for result, count in (("ok", 3), ("duplicate", 1), ("dropped", 4)):
+            self.assertEqual(metrics.value(
+                "dlo_settled_total", result=result), count, result)
+        # Published once more it is another message: nobody delivered it yet.
+        self.publish("orders", b"a", message_id="1", type="t")
+        down.wait_requests(5)
+
+    def test_without_dedup_it_is_handed_over_again(self):
+        consumer, down = self.cut_under_way("none")
+        self.assertEqual(sorted(r.body for r in down.requests),
+                         [b"a"] * 4 + [b"b"])
+        self.assertEqual(consumer.logged("duplicate"), [])
+
     def test_cut_connections_lose_nothing(self):
         """Each of the two, while attempts, copies and confirms are under
         way: a message may come twice, but none is missing."""

@@ -435,15 +435,16 @@ world_live(struct world *world)
 /* Putting it up and taking it down. */
 
 static struct conf *
-world_conf(bool calm)
+world_conf(bool calm, bool dedup)
 {
-	static struct conf *kept[2];
+	static struct conf *all[2][2];
+	struct conf **kept = &all[calm][dedup];
 	struct conf_errors errors = { 0 };
 	char path[] = "sim-XXXXXX.yaml";
 	int fd;
 
-	if (kept[calm] != NULL)
-		return kept[calm];
+	if (*kept != NULL)
+		return *kept;
 	fd = mkstemps(path, 5);
 	if (fd == -1)
 		abort();
@@ -461,6 +462,7 @@ world_conf(bool calm)
 	    "    downstream: payments\n"
 	    "    prefetch: 16\n"
 	    "    concurrency: 8\n"
+	    "    dedup: %s\n"
 	    "    retry: {cap: 30s}\n"
 	    "    redrive:\n"
 	    "      when: [healthy, {every: 40s}]\n"
@@ -468,17 +470,17 @@ world_conf(bool calm)
 	    "      max_redrives: 2\n"
 	    "      only: {}\n"
 	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
-	    calm ? 1000 : 5);
+	    calm ? 1000 : 5, dedup ? "message_id" : "none");
 	close(fd);
-	kept[calm] =
+	*kept =
 	    conf_load(path, CONF_ROLE_CONSUMER | CONF_ROLE_REDRIVE, &errors);
-	if (kept[calm] == NULL) {
+	if (*kept == NULL) {
 		conf_errors_print(&errors, stderr);
 		abort();
 	}
 	unlink(path);
 	conf_errors_clear(&errors);
-	return kept[calm];
+	return *kept;
 }
 
 static const struct model_hooks model_hooks = {
@@ -522,7 +524,8 @@ world_open(struct world *world, uint64_t seed)
 
 	loop = world->loop = sim_loop_new(seed);
 	log_set_clock(world_clock, world);
-	world->conf = world_conf(world->report->calm);
+	world->conf =
+	    world_conf(world->report->calm, seed % WORLD_DEDUP_EVERY == 0);
 	world->model = model_new(loop, &model_hooks, world);
 	world->fakes = fakes_new(loop, &hooks);
 	env = (struct process_env){ loop, world->model, world->fakes,

@@ -14,7 +14,8 @@
 #include "tests/sim/model.h"
 #include "tests/sim/trouble.h"
 
-#define WORLD_CALM_EVERY 8
+#define WORLD_CALM_EVERY  8
+#define WORLD_DEDUP_EVERY 3 /* dedup: message_id */
 
 struct world_report {
 	uint64_t seed;
