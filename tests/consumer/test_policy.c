@@ -225,7 +225,7 @@ static const struct conf_retry ruled = {
 static const struct policy with_rules = { &ruled, 1000, true };
 static const struct policy rules_no_retries = { &ruled, 1000, false };
 
-#define NO_RULE -1
+enum { NO_RULE = -1 };
 
 static const struct {
 	const char *what;

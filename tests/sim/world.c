@@ -435,10 +435,18 @@ world_live(struct world *world)
 /* Putting it up and taking it down. */
 
 static struct conf *
-world_conf(bool calm, bool dedup)
+world_conf(bool calm, bool more)
 {
 	static struct conf *all[2][2];
-	struct conf **kept = &all[calm][dedup];
+	struct conf **kept = &all[calm][more];
+	static const char more_text[] =
+	    "    dedup: message_id\n"
+	    "    retry:\n"
+	    "      cap: 30s\n"
+	    "      rules:\n"
+	    "        - {class: http.connect, attempts: 3, cap: 1m}\n"
+	    "        - {class: http, first: 2s, cap: 2m}\n";
+	static const char less_text[] = "    retry: {cap: 30s}\n";
 	struct conf_errors errors = { 0 };
 	char path[] = "sim-XXXXXX.yaml";
 	int fd;
@@ -462,15 +470,14 @@ world_conf(bool calm, bool dedup)
 	    "    downstream: payments\n"
 	    "    prefetch: 16\n"
 	    "    concurrency: 8\n"
-	    "    dedup: %s\n"
-	    "    retry: {cap: 30s}\n"
+	    "%s"
 	    "    redrive:\n"
 	    "      when: [healthy, {every: 40s}]\n"
 	    "      cooldown: 5s\n"
 	    "      max_redrives: 2\n"
 	    "      only: {}\n"
 	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
-	    calm ? 1000 : 5, dedup ? "message_id" : "none");
+	    calm ? 1000 : 5, more ? more_text : less_text);
 	close(fd);
 	*kept =
 	    conf_load(path, CONF_ROLE_CONSUMER | CONF_ROLE_REDRIVE, &errors);
@@ -525,7 +532,7 @@ world_open(struct world *world, uint64_t seed)
 	loop = world->loop = sim_loop_new(seed);
 	log_set_clock(world_clock, world);
 	world->conf =
-	    world_conf(world->report->calm, seed % WORLD_DEDUP_EVERY == 0);
+	    world_conf(world->report->calm, seed % WORLD_MORE_EVERY == 0);
 	world->model = model_new(loop, &model_hooks, world);
 	world->fakes = fakes_new(loop, &hooks);
 	env = (struct process_env){ loop, world->model, world->fakes,

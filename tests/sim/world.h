@@ -14,8 +14,8 @@
 #include "tests/sim/model.h"
 #include "tests/sim/trouble.h"
 
-#define WORLD_CALM_EVERY  8
-#define WORLD_DEDUP_EVERY 3 /* dedup: message_id */
+#define WORLD_CALM_EVERY 8
+#define WORLD_MORE_EVERY 3 /* with dedup and rules */
 
 struct world_report {
 	uint64_t seed;
