@@ -152,18 +152,29 @@ outcome_of(const struct conf_rule *rule, const struct verdict *verdict)
 	return verdict->outcome;
 }
 
+/* The rule for a verdict; NULL: none, as for every ok. */
+static const struct conf_rule *
+rule_of(const struct policy *p, const struct verdict *verdict)
+{
+	if (verdict->outcome == OUTCOME_OK)
+		return NULL;
+	return find_rule(p->retry, verdict->class, strlen(verdict->class));
+}
+
+enum outcome
+policy_outcome(const struct policy *p, const struct verdict *verdict)
+{
+	return outcome_of(rule_of(p, verdict), verdict);
+}
+
 struct policy_decision
 policy_judge(const struct policy *p, const struct envelope *e,
     const struct verdict *verdict, int64_t now_ms, double unit_random)
 {
 	struct policy_decision d = { .act = POLICY_ACK };
-	const struct conf_rule *rule = NULL;
-	enum outcome outcome;
+	const struct conf_rule *rule = rule_of(p, verdict);
+	enum outcome outcome = outcome_of(rule, verdict);
 
-	if (verdict->outcome != OUTCOME_OK)
-		rule =
-		    find_rule(p->retry, verdict->class, strlen(verdict->class));
-	outcome = outcome_of(rule, verdict);
 	if (outcome == OUTCOME_REJECT)
 		d = dead(ENVELOPE_REJECTED);
 	else if (outcome == OUTCOME_RETRY)

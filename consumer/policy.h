@@ -54,6 +54,8 @@ struct policy_decision {
 /* Before an attempt: POLICY_ATTEMPT or POLICY_DEAD. `now_ms`: wall clock. */
 struct policy_decision policy_admit(const struct policy *,
     const struct envelope *, uint64_t body_bytes, int64_t now_ms);
+/* What counts for a message: the outcome, or what a rule makes of it. */
+enum outcome policy_outcome(const struct policy *, const struct verdict *);
 /*
  * After an attempt that the envelope does not count yet: anything but
  * POLICY_ATTEMPT. `unit_random` is in [0, 1).

@@ -206,16 +206,6 @@ log_attempt(const struct delivery *d, const struct verdict *verdict,
 		verdict->error[0] != '\0' ? verdict->error : NULL));
 }
 
-/* The handler said ok, or as good as that. */
-static void
-remember(const struct delivery *d)
-{
-	struct dedup *dedup = d->window->dedup;
-
-	if (dedup != NULL)
-		dedup_remember(dedup, &d->envelope, d->message->body);
-}
-
 /* Not ok: does what the policy wants; counts it unless that is an ack. */
 static void
 settle_failure(struct delivery *d, const struct verdict *verdict,
@@ -238,7 +228,6 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	log_attempt(d, verdict, handler_us, policy_act_name(decision.act),
 	    &decision);
 	if (decision.act == POLICY_ACK) {
-		remember(d);
 		settle_ok(d);
 		return;
 	}
@@ -270,8 +259,9 @@ on_verdict(void *arg, const struct verdict *verdict)
 	d->call = NULL;
 	meter_attempt(&w->meter, verdict, handler_us);
 	w->answers += verdict->outcome != OUTCOME_RETRY;
-	if (verdict->outcome == OUTCOME_OK)
-		remember(d);
+	if (w->dedup != NULL &&
+	    policy_outcome(&w->policy, verdict) == OUTCOME_OK)
+		dedup_remember(w->dedup, &d->envelope, d->message->body);
 	if (d->channel == NULL) {
 		log_attempt(d, verdict, handler_us, "redelivery", &none);
 		retire(d, &w->orphans, METER_DROPPED);

@@ -302,6 +302,7 @@ rules_judge_failures(void **state)
 		verdict_init(&v, c->said, "%s", c->class);
 		v.delay_ms = c->asked_ms;
 		d = policy_judge(c->policy, &e, &v, NOW, 0);
+		assert_int_equal(policy_outcome(c->policy, &v), c->outcome);
 		if (d.act != c->act || d.reason != c->reason ||
 		    d.delay_ms != c->delay_ms || d.outcome != c->outcome ||
 		    d.rule != (c->rule == NO_RULE ? NULL : &rules[c->rule]))

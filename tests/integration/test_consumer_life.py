@@ -430,12 +430,13 @@ class Broker(Life):
             self.broker.api("DELETE", "connections/" + quote(name),
                             missing_ok=True)
 
-    def cut_under_way(self, dedup):
+    def cut_under_way(self, dedup, answer=200):
         """One message is with the downstream, the others wait behind it; the
         connection is cut, all come again, and then it is answered. Returns
         the consumer and the downstream."""
-        gate, down = self.gate()
-        config = self.shop(down, dedup=dedup, concurrency=1)
+        gate, down = self.gate(lambda request: answer)
+        config = self.shop(down, dedup=dedup, concurrency=1, retry={
+            "rules": [{"class": "http.409", "then": "ok"}]})
         config["downstreams"]["shop"]["http"]["timeout"] = "2m"
         consumer = self.consumer(config)
         # The same id as the first one, and not the same message.
@@ -469,6 +470,11 @@ class Broker(Life):
         # Published once more it is another message: nobody delivered it yet.
         self.publish("orders", b"a", message_id="1", type="t")
         down.wait_requests(5)
+
+    def test_dedup_knows_what_a_rule_called_ok(self):
+        consumer, down = self.cut_under_way("message_id", 409)
+        self.assertEqual(len(down.requests), 4)
+        self.assertEqual(len(consumer.logged("duplicate", id="1")), 1)
 
     def test_without_dedup_it_is_handed_over_again(self):
         consumer, down = self.cut_under_way("none")
