@@ -3,13 +3,15 @@
 /*
  * Every queue of the file has one place in it: a work queue in two pipelines
  * would be settled by two policies, and a dead-letter queue that is another
- * pipeline's work queue would feed failures back for ever.
+ * pipeline's work queue would feed failures back for ever. And what other
+ * sections have to agree on.
  */
 #include "config/conf_cross.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/conf_scalar.h"
 #include "lib/xalloc.h"
 
 /* A queue of the file and where it was named. */
@@ -237,13 +239,99 @@ fill_trusted(struct conf_parse *p)
 	conf->topology_broker.trusted_users = users;
 }
 
+/* Attempts and cap of a failure that a rule (NULL: none) matches. */
+static void
+retry_limits(const struct conf_retry *retry, const struct conf_rule *rule,
+    uint32_t *attempts, int64_t *cap_ms)
+{
+	*attempts = retry->attempts;
+	*cap_ms = retry->cap_ms;
+	if (rule == NULL)
+		return;
+	if (rule->attempts != 0)
+		*attempts = rule->attempts;
+	if (rule->cap_ms != 0)
+		*cap_ms = rule->cap_ms;
+	if (rule->then != CONF_THEN_RETRY)
+		*attempts = 0;
+}
+
+/*
+ * The longest delay that can follow attempt `made`, 0 when none can, and up
+ * to which attempt that is so.
+ */
+static int64_t
+longest_delay_ms(const struct conf_retry *retry, uint32_t made, uint32_t *until)
+{
+	int64_t longest_ms = 0;
+	size_t i;
+
+	*until = UINT32_MAX;
+	for (i = 0; i <= retry->rule_count; i++) {
+		uint32_t attempts;
+		int64_t cap_ms;
+
+		retry_limits(retry,
+		    i < retry->rule_count ? &retry->rules[i] : NULL, &attempts,
+		    &cap_ms);
+		if (attempts <= made)
+			continue;
+		if (cap_ms > longest_ms)
+			longest_ms = cap_ms;
+		if (attempts < *until)
+			*until = attempts;
+	}
+	return longest_ms;
+}
+
+/*
+ * What all delays of one message can add up to. Each can be as long as the
+ * cap: a handler may ask for that (Retry-After). None ends after the deadline.
+ */
+static int64_t
+all_delays_ms(const struct conf_retry *retry)
+{
+	int64_t sum_ms = 0, longest_ms;
+	uint32_t made = 1, until;
+
+	/* Counts and durations are bounded: it cannot overflow. */
+	while ((longest_ms = longest_delay_ms(retry, made, &until)) > 0) {
+		sum_ms += longest_ms * (until - made);
+		made = until;
+	}
+	return sum_ms < retry->deadline_ms ? sum_ms : retry->deadline_ms;
+}
+
+/* An ordered pipeline waits in memory, where nothing stays for too long. */
+static void
+check_ordered(struct conf_parse *p, const struct conf_pipeline *pipeline)
+{
+	int64_t limit_ms = p->conf->consumer.hold_max_ms;
+	char limit[CONF_SCALAR_SPACE], shown[CONF_SCALAR_SPACE];
+	int64_t sum_ms;
+
+	if (pipeline->order == CONF_ORDER_NONE || limit_ms == 0)
+		return;
+	sum_ms = all_delays_ms(&pipeline->retry);
+	if (sum_ms <= limit_ms)
+		return;
+	conf_parse_error_at(p, pipeline_node(p, pipeline), "order",
+	    "an ordered message waits for its retries in memory, and they "
+	    "can take %s, but consumer.hold_max is %s; lower retry.attempts, "
+	    "retry.cap or retry.deadline",
+	    conf_scalar_show_duration(shown, sum_ms),
+	    conf_scalar_show_duration(limit, limit_ms));
+}
+
 void
 conf_cross_check(struct conf_parse *p)
 {
 	struct conf *conf = p->conf;
 	struct queue *all;
-	size_t count;
+	size_t count, i;
 
+	for (i = 0; i < conf->pipeline_count; i++)
+		check_ordered(p, &conf->pipelines[i]);
 	all = collect_queues(conf, &count);
 	if (count > 0) {
 		check_unique(p, all, count);

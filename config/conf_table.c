@@ -408,13 +408,15 @@ const struct conf_key conf_table[] = {
 	{ "pipelines.*.max_body", CONF_TYPE_SIZE, CONF_LIVE,
 	    PIPELINE(max_body_bytes), BETWEEN(1, 2 * GIB), .def = "16m",
 	    .doc = "A larger message is dead as too_large, whole." },
-	{ "pipelines.*.order", CONF_TYPE_WORD, CONF_OR_MAP | CONF_LATER,
-	    PIPELINE(order), .def = "none", .words = orders,
+	{ "pipelines.*.order", CONF_TYPE_WORD, CONF_OR_MAP, PIPELINE(order),
+	    .def = "none", .words = orders,
 	    .doc = "strict: one message at a time; {key: routing_key} or "
-		   "{key: {header: NAME}}: one at a time of each key." },
+		   "{key: {header: NAME}}: one at a time of each key. All "
+		   "delays together must not exceed consumer.hold_max." },
 	{ "pipelines.*.order.key", CONF_TYPE_WORD, CONF_REQUIRED | CONF_OR_MAP,
 	    PIPELINE(order), .words = order_keys,
-	    .doc = "What messages are told apart by." },
+	    .doc = "routing_key, or {header: NAME}: what messages are told "
+		   "apart by." },
 	{ "pipelines.*.order.key.header", CONF_TYPE_TEXT, CONF_REQUIRED,
 	    PIPELINE(order_header), .check = conf_valid_short,
 	    .hook = conf_hooks_order_header,
@@ -443,7 +445,7 @@ const struct conf_key conf_table[] = {
 	{ "pipelines.*.retry.hold", CONF_TYPE_DURATION, CONF_LIVE,
 	    PIPELINE(retry.hold_ms), BETWEEN(0, TTL_MAX), .def = "500ms",
 	    .doc = "Delays up to this wait in memory, longer ones in the "
-		   "broker." },
+		   "broker; all in memory when the order counts." },
 	{ "pipelines.*.retry.deadline", CONF_TYPE_DURATION, CONF_LIVE,
 	    PIPELINE(retry.deadline_ms), BETWEEN(1, EVER), .def = "24h",
 	    .doc = "Longest time since the first failure; then the message "

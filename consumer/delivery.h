@@ -3,13 +3,14 @@
 /*
  * One message under way, from its delivery to its ack.
  *
- *	waiting -- there is room for an attempt ------------> running
+ *	waiting -- there is room for an attempt, and it is
+ *	           the first of its lane -------------------> running
  *	waiting -- not to be handed over, or held too long -> settling
  *	running -- ok: acked -------------------------------> done
  *	running -- to be tried again soon ------------------> held
  *	running -- to be tried later, or dead --------------> settling
  *	held ----- its backoff is over ---------------------> waiting
- *	held ----- held too long, or draining --------------> settling
+ *	held ----- held too long, or draining; unordered ---> settling
  *	settling - its copy is confirmed: acked ------------> done
  *	any ------ its channel has gone --------------------> done
  *
@@ -26,6 +27,7 @@
 #include <sys/queue.h>
 
 #include "amqp/channel.h"
+#include "consumer/lanes.h"
 #include "dlx/envelope.h"
 #include "downstream/downstream.h"
 #include "lib/loop.h"
@@ -43,7 +45,8 @@ enum delivery_state {
 
 struct delivery {
 	TAILQ_ENTRY(delivery) link;  /* in the list of its kind */
-	TAILQ_ENTRY(delivery) ready; /* while waiting */
+	TAILQ_ENTRY(delivery) ready; /* while waiting, and first of its lane */
+	struct lane_member lane;     /* ordered pipelines only */
 	struct window *window;
 	enum delivery_state state;
 	struct rmq_channel *channel; /* NULL: gone, and the tag with it */

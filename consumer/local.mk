@@ -14,6 +14,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/program.h \
 	consumer/delivery.c \
 	consumer/delivery.h \
+	consumer/lanes.c \
+	consumer/lanes.h \
 	consumer/meter.c \
 	consumer/meter.h \
 	consumer/pipeline.c \

@@ -52,6 +52,12 @@ pipeline_state_name(enum pipeline_state state)
 }
 
 static bool
+is_ordered(const struct pipeline *p)
+{
+	return p->conf->order != CONF_ORDER_NONE;
+}
+
+static bool
 has_channel(const struct pipeline *p)
 {
 	return p->state != PIPELINE_IDLE && p->state != PIPELINE_STOPPED;
@@ -144,16 +150,32 @@ on_begun(void *arg)
 
 	p->well = true;
 	p->failures = 0;
-	pipeline_enter(p, PIPELINE_CONSUMING, "subscribed");
+	if (p->state == PIPELINE_OPENING)
+		pipeline_enter(p, PIPELINE_CONSUMING, "subscribed");
 }
 
-/* What was delivered is still ours. */
+/* Closing the channel is what gives back, and keeps the queue's order. */
+static void
+leave_channel(struct pipeline *p, const char *why)
+{
+	window_drop(&p->window);
+	subscription_leave(&p->subscription);
+	loop_timer_stop(p->env.loop, p->grace_timer);
+	pipeline_enter(p, PIPELINE_IDLE, why);
+}
+
+/*
+ * What was delivered is still ours; but if the order counts it goes back at
+ * once, as what is behind it may already be with somebody else.
+ */
 static void
 on_ended(void *arg, bool by_broker)
 {
 	struct pipeline *p = arg;
 
-	if (p->state != PIPELINE_GIVING_BACK)
+	if (is_ordered(p))
+		leave_channel(p, "cancelled by the broker");
+	else if (p->state != PIPELINE_GIVING_BACK)
 		pipeline_enter(p, PIPELINE_PAUSED,
 		    by_broker ? "cancelled by the broker" : "cancelled");
 	if (!by_broker)
@@ -247,21 +269,12 @@ cancel(struct pipeline *p, const char *why)
 static void
 give_back(struct pipeline *p, const char *why)
 {
-	subscription_cancel(&p->subscription);
+	if (!is_ordered(p))
+		subscription_cancel(&p->subscription);
 	pipeline_enter(p, PIPELINE_GIVING_BACK, why);
 	window_hand_off(&p->window);
 	loop_timer_start(p->env.loop, p->grace_timer,
 	    p->env.conf->consumer.drain_timeout_ms);
-}
-
-/* Closing the channel is what gives back, and keeps the queue's order. */
-static void
-leave_channel(struct pipeline *p, const char *why)
-{
-	window_drop(&p->window);
-	subscription_leave(&p->subscription);
-	loop_timer_stop(p->env.loop, p->grace_timer);
-	pipeline_enter(p, PIPELINE_IDLE, why);
 }
 
 static void
@@ -332,6 +345,15 @@ step_paused(struct pipeline *p)
 	subscription_resume(&p->subscription, wanted_prefetch(p));
 }
 
+/* What its order forbids to cancel. */
+static void
+step_ordered(struct pipeline *p)
+{
+	if (wanted_prefetch(p) > p->subscription.prefetch &&
+	    !window_has_unsaved(&p->window))
+		give_back(p, "to ask for more");
+}
+
 static void
 step_consuming(struct pipeline *p)
 {
@@ -354,7 +376,10 @@ pipeline_step(struct pipeline *p)
 		step_idle(p);
 		break;
 	case PIPELINE_CONSUMING:
-		step_consuming(p);
+		if (is_ordered(p))
+			step_ordered(p);
+		else
+			step_consuming(p);
 		break;
 	case PIPELINE_PAUSED:
 		step_paused(p);

@@ -15,10 +15,15 @@
  *	    --------- held for too long, or draining --------> giving-back
  *	giving-back - all is settled: channel closed --------> idle
  *	any but idle, stopped -- the channel has gone -------> idle
+ *	any but idle, stopped -- ordered, cancelled by the broker -> idle
  *	idle -------- draining, and all is quiet ------------> stopped
  *
  * Paused: the channel is open without a consumer, deliveries wait in memory.
- * They are given back by closing the channel, never by a nack. After an open
+ * They are given back by closing the channel, never by a nack. An ordered
+ * pipeline is never cancelled by us, since a cancel while messages are on
+ * their way changes their order, and lets another consumer have what comes
+ * behind those in our hands: with an open breaker it stays subscribed and
+ * only holds; for a wider prefetch it gives back. After an open
  * breaker made it give back, it asks for one message at a time until the
  * downstream has answered one (ok or reject), so that an outage gives a window
  * back once and not in a loop: the broker counts that against each message.

@@ -124,7 +124,7 @@ judge_retry(const struct policy *p, const struct envelope *e,
 	d.delay_ms =
 	    draw_delay_ms(p->retry, rule, verdict, attempts, unit_random);
 	wait_ms = d.delay_ms;
-	if (d.delay_ms > p->retry->hold_ms) {
+	if (!p->ordered && d.delay_ms > p->retry->hold_ms) {
 		d.act = POLICY_LADDER;
 		wait_ms = ladder_delay_ms(ladder_units(d.delay_ms));
 	}

@@ -29,6 +29,7 @@ struct policy {
 	const struct conf_retry *retry;
 	uint64_t max_body_bytes;
 	bool retries; /* features.retry; false: one attempt, then dead */
+	bool ordered; /* every delay is waited in memory */
 };
 
 enum policy_act {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "lib/compiler.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
 
@@ -23,7 +24,9 @@ window_init(struct window *w, const struct window_env *env)
 			.retry = &env->pipeline->retry,
 			.max_body_bytes = env->pipeline->max_body_bytes,
 			.retries = env->conf->features.retry,
+			.ordered = env->pipeline->order != CONF_ORDER_NONE,
 		},
+		.ordered = env->pipeline->order != CONF_ORDER_NONE,
 	};
 	meter_pipeline_init(&w->meter, env->meter, env->pipeline->name);
 	if (env->pipeline->dedup == CONF_DEDUP_MESSAGE_ID)
@@ -35,6 +38,9 @@ window_init(struct window *w, const struct window_env *env)
 	TAILQ_INIT(&w->ready);
 	TAILQ_INIT(&w->done);
 	TAILQ_INIT(&w->spare);
+	if (w->ordered)
+		lanes_init(&w->lanes, env->pipeline->prefetch,
+		    loop_random(env->loop));
 }
 
 /* Frees what the message took; the memory of the delivery is kept. */
@@ -65,6 +71,8 @@ window_clear(struct window *w)
 		loop_timer_free(w->env.loop, d->timer);
 		free(d);
 	}
+	if (w->ordered)
+		lanes_clear(&w->lanes);
 	topology_pipeline_names_clear(&w->names);
 	dedup_free(w->dedup);
 }
@@ -81,6 +89,43 @@ move(struct delivery *d, enum delivery_state to)
 		w->count[to]++;
 }
 
+/* Takes its place in line; true: it may start as soon as there is room. */
+static bool
+line_up(struct delivery *d)
+{
+	struct window *w = d->window;
+	struct lane_key key;
+
+	if (!w->ordered)
+		return true;
+	key = lane_key_of(w->env.pipeline, &d->envelope);
+	return lanes_join(&w->lanes, &d->lane, &key);
+}
+
+/* The one that has to be done before it; itself, if none. */
+static struct delivery *
+first_of_lane(struct delivery *d)
+{
+	if (!d->window->ordered)
+		return d;
+	return container_of(lane_first(&d->lane), struct delivery, lane);
+}
+
+/* Makes room for the next of its lane, which waited for that. */
+static void
+step_aside(struct delivery *d)
+{
+	struct window *w = d->window;
+	struct lane_member *next;
+
+	if (!w->ordered)
+		return;
+	next = lanes_leave(&w->lanes, &d->lane);
+	if (next != NULL)
+		TAILQ_INSERT_TAIL(&w->ready,
+		    container_of(next, struct delivery, lane), ready);
+}
+
 /* It is over: off its list, to be freed at the end of the turn. */
 static void
 retire(struct delivery *d, struct delivery_list *from, enum meter_result result)
@@ -91,6 +136,7 @@ retire(struct delivery *d, struct delivery_list *from, enum meter_result result)
 	metrics_inc(w->meter.settled[result]);
 	TAILQ_REMOVE(from, d, link);
 	TAILQ_INSERT_TAIL(&w->done, d, link);
+	step_aside(d);
 	w->env.wake(w->env.arg);
 }
 
@@ -133,7 +179,8 @@ window_receive(struct window *w, struct rmq_channel *channel,
 	    &w->env.conf->consumer_broker.trusted_users, w->env.loop);
 	w->count[DELIVERY_WAITING]++;
 	TAILQ_INSERT_TAIL(&w->unacked, d, link);
-	TAILQ_INSERT_TAIL(&w->ready, d, ready);
+	if (line_up(d))
+		TAILQ_INSERT_TAIL(&w->ready, d, ready);
 	metrics_inc(w->meter.deliveries);
 	budget_take(w->env.budget, rmq_message_bytes(d->message));
 	w->env.wake(w->env.arg);
@@ -219,7 +266,7 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	int64_t due_ms = now_ms + decision.delay_ms;
 
 	/* Memory is no place for it any more, or not for so long. */
-	if (decision.act == POLICY_HOLD &&
+	if (!w->ordered && decision.act == POLICY_HOLD &&
 	    (w->handing_off ||
 		due_ms - d->received_ms > w->env.conf->consumer.hold_max_ms))
 		decision.act = POLICY_LADDER;
@@ -343,10 +390,15 @@ window_work(struct window *w)
 	}
 }
 
-/* If only memory knows of its attempts: to the ladder with it. */
+/*
+ * If only memory knows of its attempts: to the ladder with it. Not when it is
+ * ordered: it would come back behind what is behind it now.
+ */
 static bool
 save(struct delivery *d)
 {
+	if (d->window->ordered)
+		return false;
 	if (d->state == DELIVERY_HELD)
 		loop_timer_stop(d->window->env.loop, d->timer);
 	else if (d->state == DELIVERY_WAITING && d->unsaved)
@@ -379,7 +431,8 @@ drop(struct delivery *d)
 		TAILQ_INSERT_TAIL(&w->orphans, d, link);
 		return;
 	case DELIVERY_WAITING:
-		TAILQ_REMOVE(&w->ready, d, ready);
+		if (first_of_lane(d) == d)
+			TAILQ_REMOVE(&w->ready, d, ready);
 		break;
 	case DELIVERY_HELD:
 		loop_timer_stop(w->env.loop, d->timer);
@@ -424,6 +477,30 @@ window_is_quiet(const struct window *w)
 }
 
 bool
+window_has_unsaved(const struct window *w)
+{
+	const struct delivery *d;
+
+	TAILQ_FOREACH(d, &w->unacked, link)
+		if (d->unsaved && d->state != DELIVERY_SETTLING)
+			return true;
+	return false;
+}
+
+/*
+ * It is under way, or in an ordered pipeline what it waits for is, or has
+ * failed attempts that giving back would forget.
+ */
+static bool
+is_moving(struct delivery *d)
+{
+	const struct delivery *first = first_of_lane(d);
+
+	return first->state != DELIVERY_WAITING ||
+	    (d->window->ordered && first->unsaved);
+}
+
+bool
 window_is_overdue(struct window *w, int64_t *next_ms)
 {
 	const struct conf_consumer *conf = &w->env.conf->consumer;
@@ -437,7 +514,7 @@ window_is_overdue(struct window *w, int64_t *next_ms)
 		bool due = left_ms <= 0;
 
 		/* What moves on by itself gets the time of a drain for it. */
-		if (due && (save(d) || d->state != DELIVERY_WAITING))
+		if (due && (save(d) || is_moving(d)))
 			left_ms += conf->drain_timeout_ms;
 		if (left_ms <= 0)
 			overdue = true;

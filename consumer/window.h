@@ -5,6 +5,10 @@
  * attempt, under way, held for a backoff, being settled. It starts what may
  * start, and turns each verdict into what the policy says.
  *
+ * In an ordered pipeline a message stands in its lane (lanes.h) from receipt
+ * until it is acked, and an attempt whose channel has gone until its verdict:
+ * two attempts with the same key never overlap. Nothing goes to the ladder.
+ *
  * The pipeline owns the window, gives it deliveries, calls window_work at the
  * end of each turn in which `wake` was called, and says when the channel has
  * gone. The window owns the deliveries and their messages; they are freed in
@@ -21,6 +25,7 @@
 #include "consumer/budget.h"
 #include "consumer/dedup.h"
 #include "consumer/delivery.h"
+#include "consumer/lanes.h"
 #include "consumer/meter.h"
 #include "consumer/policy.h"
 #include "consumer/settle.h"
@@ -48,11 +53,13 @@ struct window {
 	struct topology_pipeline_names names;
 	struct delivery_list unacked; /* in the order of their receipt */
 	struct delivery_list orphans; /* running, without a channel */
-	struct delivery_list ready;   /* waiting */
+	struct delivery_list ready;   /* waiting, and first of their lanes */
 	struct delivery_list done;    /* to be freed */
 	struct delivery_list spare;   /* memory for the next ones */
 	size_t count[DELIVERY_DONE];  /* in each state; orphans are running */
 	bool handing_off;	      /* see window_hand_off */
+	bool ordered;		      /* only then there are lanes */
+	struct lanes lanes;
 	/* Attempts, ever, that the downstream had a final answer to. */
 	uint64_t answers;
 };
@@ -67,8 +74,9 @@ void window_receive(struct window *, struct rmq_channel *,
 /* Frees what is done and starts what may start. */
 void window_work(struct window *);
 /*
- * Waits in memory no more: what has failed attempts that only we know of goes
- * to the ladder, now and from now on, and nothing is started.
+ * Nothing is started any more, and nothing waits in memory: what has failed
+ * attempts that only we know of goes to the ladder, now and from now on. In
+ * an ordered pipeline it stays, to be given back with the channel.
  */
 void window_hand_off(struct window *);
 /*
@@ -81,6 +89,8 @@ void window_abort(struct window *);
 
 /* No attempt is under way and no copy on its way. */
 bool window_is_quiet(const struct window *);
+/* Something unacked has failed attempts that would be forgotten. */
+bool window_has_unsaved(const struct window *);
 /*
  * Sends held messages that are unacked for too long to the ladder. True when
  * others are too: then the channel has to be given back. Sets when to ask

@@ -50,6 +50,7 @@ static struct {
 	unsigned attempts, oks, most_calls, now_calls;
 	/* Lineages that the handler has called ok. */
 	bool done[LINEAGES];
+	unsigned inversions; /* called ok before one that was published first */
 	uint32_t next_lineage;
 } world;
 
@@ -74,6 +75,18 @@ end_call(struct call *call)
 	free(call);
 }
 
+/* For the first time done before one that came before it. */
+static bool
+overtakes(uint32_t lineage)
+{
+	if (world.done[lineage])
+		return false;
+	for (uint32_t n = 0; n < lineage; n++)
+		if (!world.done[n])
+			return true;
+	return false;
+}
+
 static void
 on_called(void *arg)
 {
@@ -84,6 +97,8 @@ on_called(void *arg)
 
 	verdict_init(&v, world.outcome, "test.%d", (int)world.outcome);
 	if (world.outcome == OUTCOME_OK) {
+		if (overtakes(lineage_of(call->attempt)))
+			world.inversions++;
 		world.done[lineage_of(call->attempt)] = true;
 		world.oks++;
 	}
@@ -563,6 +578,130 @@ a_drain_leaves_nothing_in_memory(void **state)
 	}
 }
 
+/* As set_up, but strictly ordered, and nothing is ever given up. */
+static void
+set_up_strict(uint64_t seed)
+{
+	set_up(seed);
+	world.pipeline.order = CONF_ORDER_STRICT;
+	world.pipeline.retry.attempts = UINT32_MAX;
+	world.pipeline.retry.cap_ms = 2000;
+	consumer_free(world.consumer);
+	pass(1);
+	start_consumer();
+	await(world.ready);
+}
+
+static void
+await_all_in_order(unsigned count)
+{
+	await(is_settled());
+	assert_int_equal(model_total(world.model), 0);
+	assert_int_equal(world.inversions, 0);
+	assert_int_equal(world.most_calls, 1);
+	for (uint32_t n = 0; n < count; n++)
+		assert_true(world.done[n]);
+}
+
+/* Not cancelled, only held: what it has is enough until hold_max. */
+static void
+an_open_breaker_only_holds_what_is_ordered(void **state)
+{
+	double delivered;
+
+	(void)state;
+	set_up_strict(20);
+	world.outcome = OUTCOME_RETRY;
+	publish(100);
+	await(metric("dlo_breaker_state{downstream=\"d\"} ") == 2);
+	delivered = metric("dlo_deliveries_total{pipeline=\"p\"} ");
+	assert_true(delivered == 20);
+	pass(5 * MINUTE);
+	assert_true(
+	    metric("dlo_deliveries_total{pipeline=\"p\"} ") == delivered);
+	assert_true(consumer_is_ready(world.consumer, NULL));
+	world.outcome = OUTCOME_OK;
+	await_all_in_order(100);
+	/* Each came once: nothing was given back. */
+	assert_true(metric("dlo_deliveries_total{pipeline=\"p\"} ") == 100);
+	drain();
+	tear_down();
+}
+
+/* For hold_max; then one message at a time, and in the end all of them. */
+static void
+an_ordered_window_goes_back_in_order(void **state)
+{
+	(void)state;
+	set_up_strict(21);
+	world.outcome = OUTCOME_RETRY;
+	publish(100);
+	pass(35 * MINUTE);
+	assert_in_range((int)metric(
+			    "dlo_broker_faults_total{kind=\"given_back\"} "),
+	    1, 4);
+	/* Twenty the first time, then one. */
+	assert_in_range((int)metric("dlo_deliveries_total{pipeline=\"p\"} "),
+	    21, 24);
+	world.outcome = OUTCOME_OK;
+	await_all_in_order(100);
+	drain();
+	tear_down();
+}
+
+static void
+an_ordered_drain_gives_back_in_order(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 30; seed < 50; seed++) {
+		set_up_strict(seed);
+		world.downstream_conf.breaker.failures = 1000;
+		world.downstream_conf.breaker.minimum = 1000;
+		publish(60);
+		await(world.oks > 10);
+		world.outcome = OUTCOME_RETRY;
+		pass((int64_t)sim_below(world.loop, 5000));
+		drain();
+		/* None of it on the ladder, where its place would be lost. */
+		assert_int_equal(model_depth(world.model, "q"),
+		    model_total(world.model));
+		consumer_free(world.consumer);
+		pass(1);
+		world.outcome = OUTCOME_OK;
+		start_consumer();
+		await_all_in_order(60);
+		drain();
+		tear_down();
+	}
+}
+
+/* Restarts, cancels and closed channels, at any moment. */
+static void
+trouble_keeps_the_order(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 50; seed < 90; seed++) {
+		set_up_strict(seed);
+		world.downstream_conf.breaker.failures = 1000;
+		world.downstream_conf.breaker.minimum = 1000;
+		publish(60);
+		for (int i = 0; i < 12; i++) {
+			pass((int64_t)sim_below(world.loop, 300));
+			world.outcome = i % 2 == 0 ? OUTCOME_RETRY : OUTCOME_OK;
+			if (i % 3 == 0)
+				model_close_a_channel(world.model);
+			else if (i % 3 == 1)
+				model_cancel_consumers(world.model, "q");
+			else
+				sim_net_cut(world.net, 1);
+		}
+		world.outcome = OUTCOME_OK;
+		await_all_in_order(60);
+		drain();
+		tear_down();
+	}
+}
+
 static void
 a_missing_queue_ends_the_start(void **state)
 {
@@ -616,6 +755,10 @@ main(void)
 		cmocka_unit_test(a_cancelled_consumer_comes_back),
 		cmocka_unit_test(what_was_deleted_unseen_is_made_again),
 		cmocka_unit_test(a_drain_leaves_nothing_in_memory),
+		cmocka_unit_test(an_open_breaker_only_holds_what_is_ordered),
+		cmocka_unit_test(an_ordered_window_goes_back_in_order),
+		cmocka_unit_test(an_ordered_drain_gives_back_in_order),
+		cmocka_unit_test(trouble_keeps_the_order),
 		cmocka_unit_test(a_missing_queue_ends_the_start),
 		cmocka_unit_test(an_absent_broker_is_waited_for),
 	};

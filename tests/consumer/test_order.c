@@ -2,7 +2,9 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * The one rule: nothing is acked but what the handler called ok, or what has
- * a confirmed copy; once, and on the channel that delivered it. The window,
+ * a confirmed copy; once, and on the channel that delivered it. And the order
+ * of ordered pipelines: nothing starts before what is in front of it is
+ * acked. The window,
  * the settler, the policy and the breaker are the real ones; the publisher,
  * the acks and the handler are the test's, who checks at every ack.
  */
@@ -24,6 +26,7 @@ struct known {
 	bool ok;	  /* the handler said so */
 	bool copied;	  /* a copy of it is confirmed */
 	bool acked;
+	unsigned key; /* of its lane, in an ordered pipeline */
 };
 
 struct rmq_ticket {
@@ -169,6 +172,32 @@ rmq_sent_name(enum rmq_sent sent)
 	return sent == RMQ_SENT_OK ? "ok" : "not ok";
 }
 
+static uint64_t
+tag_of_call(const struct call *call)
+{
+	struct rmq_slice id = { (const uint8_t *)call->attempt->id.ptr,
+		call->attempt->id.len };
+
+	return tag_of(id);
+}
+
+/* All before it with the same key are acked, and none of it is under way. */
+static void
+check_turn(uint64_t tag)
+{
+	const struct call *call;
+
+	if (world.pipeline.order == CONF_ORDER_NONE)
+		return;
+	for (uint64_t before = 1; before < tag; before++)
+		if (known[before].channel == world.channel &&
+		    known[before].key == known[tag].key)
+			assert_true(known[before].acked);
+	TAILQ_FOREACH(call, &calls, link)
+		assert_int_not_equal(known[tag_of_call(call)].key,
+		    known[tag].key);
+}
+
 static struct handler_call *
 start_call(struct handler *h, const struct attempt *attempt,
     handler_done_cb *done, void *arg)
@@ -179,6 +208,7 @@ start_call(struct handler *h, const struct attempt *attempt,
 	call->attempt = attempt;
 	call->done = done;
 	call->arg = arg;
+	check_turn(tag_of_call(call));
 	TAILQ_INSERT_TAIL(&calls, call, link);
 	return &call->base;
 }
@@ -287,7 +317,7 @@ fill_conf(void)
 }
 
 static void
-set_up(uint64_t seed)
+set_up_order(uint64_t seed, enum conf_order order)
 {
 	static const struct settle_cbs cbs = { on_astray };
 	struct downstream_env env;
@@ -300,6 +330,9 @@ set_up(uint64_t seed)
 	astrays = 0;
 	log_set_sink(quiet, NULL);
 	fill_conf();
+	world.pipeline.order = order;
+	if (order == CONF_ORDER_HEADER)
+		world.pipeline.order_header = "k";
 	world.channel = 1;
 	world.next_tag = 1;
 	world.loop = sim_loop_new(seed);
@@ -327,6 +360,12 @@ set_up(uint64_t seed)
 		.wake = on_wake,
 	};
 	window_init(&world.window, &window_env);
+}
+
+static void
+set_up(uint64_t seed)
+{
+	set_up_order(seed, CONF_ORDER_NONE);
 }
 
 static void
@@ -412,17 +451,30 @@ deliver_plain(void)
 	return deliver((struct rmq_slice){ NULL, 0 }, 10);
 }
 
+/* With a header k; its key is that number if such is the order. */
+static uint64_t
+deliver_keyed(unsigned key)
+{
+	struct buf table = { 0 };
+	uint64_t tag = world.next_tag;
+
+	if (world.pipeline.order == CONF_ORDER_HEADER)
+		known[tag].key = key;
+	rmq_table_add_int(&table, "k", key);
+	(void)deliver((struct rmq_slice){ buf_peek(&table), table.len }, 10);
+	buf_clear(&table);
+	return tag;
+}
+
 static void
 finish(struct call *call, enum outcome outcome, int64_t delay_ms)
 {
 	struct verdict v;
-	struct rmq_slice id = { (const uint8_t *)call->attempt->id.ptr,
-		call->attempt->id.len };
 
 	verdict_init(&v, outcome, "test.%d", (int)outcome);
 	v.delay_ms = delay_ms;
 	if (outcome == OUTCOME_OK)
-		known[tag_of(id)].ok = true;
+		known[tag_of_call(call)].ok = true;
 	TAILQ_REMOVE(&calls, call, link);
 	call->done(call->arg, &v);
 	free(call);
@@ -757,6 +809,184 @@ a_hold_must_end_in_time(void **state)
 	tear_down();
 }
 
+static uint64_t
+only_call(void)
+{
+	assert_null(TAILQ_NEXT(first_call(), link));
+	return tag_of_call(first_call());
+}
+
+/* However long the delay, it is waited in memory, and holds back the rest. */
+static void
+strict_is_one_at_a_time(void **state)
+{
+	uint64_t first, second;
+
+	(void)state;
+	set_up_order(1, CONF_ORDER_STRICT);
+	first = deliver_keyed(1);
+	second = deliver_keyed(2);
+	turn();
+	assert_int_equal(only_call(), first);
+	finish(first_call(), OUTCOME_RETRY, 20000);
+	pass(19999);
+	assert_true(TAILQ_EMPTY(&tickets));
+	assert_true(TAILQ_EMPTY(&calls));
+	pass(1);
+	assert_int_equal(only_call(), first);
+	assert_int_equal(first_call()->attempt->number, 2);
+	finish(first_call(), OUTCOME_OK, -1);
+	assert_true(known[first].acked);
+	assert_int_equal(only_call(), second);
+	tear_down();
+}
+
+static void
+a_dead_one_lets_go_when_its_copy_is_confirmed(void **state)
+{
+	uint64_t first, second;
+
+	(void)state;
+	set_up_order(1, CONF_ORDER_STRICT);
+	first = deliver_keyed(1);
+	second = deliver_keyed(1);
+	turn();
+	finish(first_call(), OUTCOME_REJECT, -1);
+	assert_true(TAILQ_EMPTY(&calls));
+	answer(first_ticket(), RMQ_SENT_NACKED, 0);
+	pass(1000);
+	assert_true(TAILQ_EMPTY(&calls));
+	answer(first_ticket(), RMQ_SENT_OK, 0);
+	assert_true(known[first].acked);
+	assert_int_equal(only_call(), second);
+	tear_down();
+}
+
+static void
+other_keys_flow(void **state)
+{
+	uint64_t first, second;
+
+	(void)state;
+	set_up_order(1, CONF_ORDER_HEADER);
+	first = deliver_keyed(1);
+	turn();
+	second = deliver_keyed(1);
+	finish(first_call(), OUTCOME_RETRY, 10000);
+	for (unsigned key = 2; key < 200; key++) {
+		(void)deliver_keyed(key);
+		turn();
+		assert_int_equal(known[only_call()].key, key);
+		finish(first_call(), OUTCOME_OK, -1);
+	}
+	pass(10000);
+	assert_int_equal(only_call(), first);
+	(void)deliver_keyed(3);
+	turn();
+	assert_non_null(TAILQ_NEXT(first_call(), link));
+	finish(first_call(), OUTCOME_OK, -1);
+	finish(first_call(), OUTCOME_OK, -1);
+	assert_int_equal(only_call(), second);
+	tear_down();
+}
+
+/* What fails last moment stays too: it goes back with the channel. */
+static void
+an_ordered_drain_sends_nothing_away(void **state)
+{
+	uint64_t held, running;
+
+	(void)state;
+	set_up_order(1, CONF_ORDER_HEADER);
+	held = deliver_keyed(1);
+	turn();
+	finish(first_call(), OUTCOME_RETRY, 700);
+	running = deliver_keyed(2);
+	(void)deliver_keyed(2);
+	turn();
+	assert_true(window_has_unsaved(&world.window));
+	window_hand_off(&world.window);
+	assert_false(window_is_quiet(&world.window));
+	finish(first_call(), OUTCOME_RETRY, 700);
+	assert_true(window_is_quiet(&world.window));
+	pass(700);
+	assert_true(TAILQ_EMPTY(&calls));
+	assert_true(TAILQ_EMPTY(&tickets));
+	lose_channel();
+	assert_false(window_has_unsaved(&world.window));
+	assert_false(known[held].acked || known[running].acked);
+	/* And they start anew on the next channel. */
+	held = deliver_keyed(1);
+	turn();
+	assert_int_equal(only_call(), held);
+	assert_int_equal(first_call()->attempt->number, 1);
+	tear_down();
+}
+
+/* Two attempts of one key never overlap, though one is for nobody any more. */
+static void
+an_orphan_holds_its_key(void **state)
+{
+	static const enum outcome outcomes[] = { OUTCOME_OK, OUTCOME_RETRY,
+		OUTCOME_REJECT };
+
+	(void)state;
+	for (size_t i = 0; i < array_len(outcomes); i++) {
+		uint64_t again, other;
+
+		set_up_order(1, CONF_ORDER_HEADER);
+		(void)deliver_keyed(1);
+		turn();
+		lose_channel();
+		again = deliver_keyed(1);
+		other = deliver_keyed(2);
+		turn();
+		assert_int_equal(tag_of_call(TAILQ_NEXT(first_call(), link)),
+		    other);
+		finish(TAILQ_NEXT(first_call(), link), OUTCOME_OK, -1);
+		pass(1000);
+		assert_int_not_equal(only_call(), again);
+		/* Not even when it is lost once more. */
+		lose_channel();
+		again = deliver_keyed(1);
+		turn();
+		assert_int_not_equal(only_call(), again);
+		finish(first_call(), outcomes[i], 2000);
+		assert_int_equal(only_call(), again);
+		tear_down();
+	}
+}
+
+/* Held for hold_max: a failed one has the time of a drain on top. */
+static void
+an_ordered_window_is_given_back_whole(void **state)
+{
+	int64_t next_ms;
+
+	(void)state;
+	set_up_order(1, CONF_ORDER_STRICT);
+	(void)deliver_keyed(1);
+	(void)deliver_keyed(2);
+	turn();
+	finish(first_call(), OUTCOME_RETRY, 60000);
+	pass(30000);
+	assert_false(window_is_overdue(&world.window, &next_ms));
+	assert_int_equal(next_ms, 5000);
+	pass(5000);
+	assert_true(window_is_overdue(&world.window, &next_ms));
+	assert_true(TAILQ_EMPTY(&tickets));
+	tear_down();
+	/* One that waits without an attempt has not. */
+	set_up_order(1, CONF_ORDER_HEADER);
+	world.pipeline.concurrency = 1;
+	(void)deliver_keyed(1);
+	turn();
+	(void)deliver_keyed(2);
+	pass(30000);
+	assert_true(window_is_overdue(&world.window, &next_ms));
+	tear_down();
+}
+
 static bool
 chance(double probability)
 {
@@ -806,7 +1036,7 @@ random_step(void)
 	case 0:
 	case 1:
 	case 2:
-		(void)deliver_plain();
+		(void)deliver_keyed((unsigned)sim_below(world.loop, 4));
 		turn();
 		break;
 	case 3:
@@ -825,6 +1055,8 @@ random_step(void)
 	case 10:
 		if (window_is_overdue(&world.window, &next_ms))
 			window_hand_off(&world.window);
+		if (world.window.handing_off && world.window.ordered)
+			lose_channel();
 		break;
 	default:
 		if (chance(0.1) && world.channel < sizeof(channels) - 1)
@@ -840,6 +1072,7 @@ settle_all(void)
 	unsigned rounds = 0;
 
 	world.window.handing_off = false;
+	on_wake(NULL);
 	while (!TAILQ_EMPTY(&world.window.unacked)) {
 		turn();
 		while (!TAILQ_EMPTY(&calls))
@@ -854,9 +1087,12 @@ settle_all(void)
 static void
 any_course_keeps_the_order(void **state)
 {
+	static const enum conf_order orders[] = { CONF_ORDER_NONE,
+		CONF_ORDER_HEADER, CONF_ORDER_NONE, CONF_ORDER_STRICT };
+
 	(void)state;
-	for (uint64_t seed = 1; seed <= 100; seed++) {
-		set_up(seed);
+	for (uint64_t seed = 1; seed <= 200; seed++) {
+		set_up_order(seed, orders[seed % array_len(orders)]);
 		for (int i = 0; i < 1000; i++)
 			random_step();
 		settle_all();
@@ -883,6 +1119,12 @@ main(void)
 		cmocka_unit_test(hand_off_saves_counts_and_starts_nothing),
 		cmocka_unit_test(nothing_is_held_too_long),
 		cmocka_unit_test(a_hold_must_end_in_time),
+		cmocka_unit_test(strict_is_one_at_a_time),
+		cmocka_unit_test(a_dead_one_lets_go_when_its_copy_is_confirmed),
+		cmocka_unit_test(other_keys_flow),
+		cmocka_unit_test(an_ordered_drain_sends_nothing_away),
+		cmocka_unit_test(an_orphan_holds_its_key),
+		cmocka_unit_test(an_ordered_window_is_given_back_whole),
 		cmocka_unit_test(any_course_keeps_the_order),
 	};
 

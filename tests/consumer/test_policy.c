@@ -20,8 +20,12 @@ static const struct conf_retry retry = {
 	.deadline_ms = HOUR,
 };
 
-static const struct policy policy = { &retry, 1000, true };
-static const struct policy no_retries = { &retry, 1000, false };
+static const struct policy policy = { .retry = &retry,
+	.max_body_bytes = 1000,
+	.retries = true };
+static const struct policy no_retries = { .retry = &retry,
+	.max_body_bytes = 1000,
+	.retries = false };
 
 static const struct {
 	const char *what;
@@ -182,7 +186,9 @@ static void
 short_deadline_kills_at_the_first_failure(void **state)
 {
 	struct conf_retry short_retry = retry;
-	const struct policy p = { &short_retry, 1000, true };
+	const struct policy p = { .retry = &short_retry,
+		.max_body_bytes = 1000,
+		.retries = true };
 	struct envelope e = { .attempt = 0 };
 	struct policy_decision d;
 	struct verdict v;
