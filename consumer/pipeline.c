@@ -202,11 +202,15 @@ static const struct subscription_cbs subscription_cbs = {
 	.closed = on_closed,
 };
 
-/* How much to ask for at once. */
+/*
+ * How much to ask for at once. When the order counts never less than before:
+ * the broker puts what is returned again behind what was returned with it.
+ */
 static uint16_t
 wanted_prefetch(const struct pipeline *p)
 {
-	if (p->careful || downstream_state(p->downstream) != BREAKER_CLOSED)
+	if (!is_ordered(p) &&
+	    (p->careful || downstream_state(p->downstream) != BREAKER_CLOSED))
 		return 1;
 	return (uint16_t)p->conf->prefetch;
 }
@@ -345,18 +349,11 @@ step_paused(struct pipeline *p)
 	subscription_resume(&p->subscription, wanted_prefetch(p));
 }
 
-/* What its order forbids to cancel. */
-static void
-step_ordered(struct pipeline *p)
-{
-	if (wanted_prefetch(p) > p->subscription.prefetch &&
-	    !window_has_unsaved(&p->window))
-		give_back(p, "to ask for more");
-}
-
 static void
 step_consuming(struct pipeline *p)
 {
+	if (is_ordered(p))
+		return;
 	if (downstream_state(p->downstream) == BREAKER_OPEN)
 		cancel(p, "breaker open");
 	else if (wanted_prefetch(p) > p->subscription.prefetch)
@@ -376,10 +373,7 @@ pipeline_step(struct pipeline *p)
 		step_idle(p);
 		break;
 	case PIPELINE_CONSUMING:
-		if (is_ordered(p))
-			step_ordered(p);
-		else
-			step_consuming(p);
+		step_consuming(p);
 		break;
 	case PIPELINE_PAUSED:
 		step_paused(p);

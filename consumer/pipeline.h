@@ -23,10 +23,13 @@
  * pipeline is never cancelled by us, since a cancel while messages are on
  * their way changes their order, and lets another consumer have what comes
  * behind those in our hands: with an open breaker it stays subscribed and
- * only holds; for a wider prefetch it gives back. After an open
- * breaker made it give back, it asks for one message at a time until the
- * downstream has answered one (ok or reject), so that an outage gives a window
- * back once and not in a loop: the broker counts that against each message.
+ * only holds.
+ *
+ * After an open breaker made it give back, an unordered pipeline asks for one
+ * message at a time until the downstream has answered one (ok or reject), so
+ * that an outage gives a window back once and not in a loop: the broker counts
+ * that against each message. An ordered one cannot: what is returned for the
+ * second time alone would come after all that was returned with it.
  */
 #ifndef DLO_CONSUMER_PIPELINE_H
 #define DLO_CONSUMER_PIPELINE_H

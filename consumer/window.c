@@ -476,17 +476,6 @@ window_is_quiet(const struct window *w)
 	    w->count[DELIVERY_SETTLING] == 0;
 }
 
-bool
-window_has_unsaved(const struct window *w)
-{
-	const struct delivery *d;
-
-	TAILQ_FOREACH(d, &w->unacked, link)
-		if (d->unsaved && d->state != DELIVERY_SETTLING)
-			return true;
-	return false;
-}
-
 /*
  * It is under way, or in an ordered pipeline what it waits for is, or has
  * failed attempts that giving back would forget.

@@ -89,8 +89,6 @@ void window_abort(struct window *);
 
 /* No attempt is under way and no copy on its way. */
 bool window_is_quiet(const struct window *);
-/* Something unacked has failed attempts that would be forgotten. */
-bool window_has_unsaved(const struct window *);
 /*
  * Sends held messages that are unacked for too long to the ladder. True when
  * others are too: then the channel has to be given back. Sets when to ask

@@ -665,6 +665,19 @@ class Facts(harness.Case):
         if self.version() < (4, 0):
             self.assertGreater(self.order(queue, 300), 0)
 
+    def fact_24_what_is_returned_again_goes_behind_its_company(self):
+        queue = self.fill(self.declare("work"), 10)
+        for count in (10, 10, 3):
+            wire, _ = self.window(queue, count)
+            wire.call(1, spec.Channel.Close(200, "", 0, 0),
+                      spec.Channel.CloseOk)
+            self.wait_depth(queue, 10)
+        self.publish(queue, b"new")
+        numbers = [m.body for m in self.take(queue, 11)]
+        if self.version() < (4, 0):
+            self.assertEqual(numbers, [b"%d" % n for n in range(3, 10)]
+                             + [b"0", b"1", b"2", b"new"])
+
     def fact_24_without_a_limit_a_nack_goes_to_the_tail(self):
         queue = self.fill(self.declare("work"), 3)
         wire, tags = self.window(queue, 3)
