@@ -144,7 +144,9 @@ add_dead_queue(struct builder *b, const char *name, const char *key,
  * A work queue of ours dead-letters into its pipeline's DLQ, at least once:
  * that this has a price on 3.x is told in docs/DECISIONS.md. It has no
  * delivery limit either: up to 4.2 each message that is given back counts,
- * and an outage would kill what never failed.
+ * and an outage would kill what never failed. Where the order counts it has
+ * one consumer at a time: the broker may still hold what it has delivered to a
+ * connection that we know to be lost.
  */
 static void
 add_work_queue(struct builder *b, const struct conf_pipeline *pipeline)
@@ -161,6 +163,9 @@ add_work_queue(struct builder *b, const struct conf_pipeline *pipeline)
 	item->user_named = true;
 	add_arg(item, "x-dead-letter-exchange", b->names.dead);
 	add_arg(item, "x-dead-letter-routing-key", pipeline->name);
+	if (pipeline->order != CONF_ORDER_NONE)
+		rmq_table_add_bool(&item->args, "x-single-active-consumer",
+		    true);
 	if (!quorum)
 		return;
 	add_arg(item, "x-dead-letter-strategy", "at-least-once");

@@ -225,6 +225,52 @@ lists_what_each_role_needs(void **state)
 	}
 }
 
+static bool
+has_one_consumer(const struct conf_pipeline *pipeline)
+{
+	const struct conf conf = {
+		.topology = { .prefix = "dlo" },
+		.pipelines = pipeline,
+		.pipeline_count = 1,
+	};
+	struct topology *topology = topology_new(&conf, CONF_ROLE_CONSUMER);
+	struct rmq_header header;
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < topology->count; i++) {
+		const struct topology_item *item = &topology->items[i];
+		struct rmq_slice args = { buf_peek(&item->args),
+			item->args.len };
+
+		if (item->kind == TOPOLOGY_QUEUE &&
+		    strcmp(item->name, pipeline->queue) == 0)
+			found = rmq_table_find(args, "x-single-active-consumer",
+			    &header);
+	}
+	topology_free(topology);
+	return found;
+}
+
+static void
+an_ordered_work_queue_has_one_consumer(void **state)
+{
+	static const enum conf_order ordered[] = { CONF_ORDER_STRICT,
+		CONF_ORDER_HEADER, CONF_ORDER_ROUTING_KEY };
+	struct conf_pipeline pipelines[] = { mails, faxes, orders };
+
+	(void)state;
+	for (size_t i = 0; i < array_len(pipelines); i++) {
+		assert_false(has_one_consumer(&pipelines[i]));
+		for (size_t j = 0; j < array_len(ordered); j++) {
+			pipelines[i].order = ordered[j];
+			/* If it is ours to declare. */
+			assert_int_equal(has_one_consumer(&pipelines[i]),
+			    pipelines[i].declare);
+		}
+	}
+}
+
 /* Nothing is bound, or dead-letters, to what comes later in the list. */
 static void
 declares_targets_before_sources(void **state)
@@ -318,6 +364,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_what_each_role_needs),
+		cmocka_unit_test(an_ordered_work_queue_has_one_consumer),
 		cmocka_unit_test(declares_targets_before_sources),
 		cmocka_unit_test(names_everything_by_the_prefix),
 	};

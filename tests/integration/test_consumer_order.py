@@ -314,9 +314,10 @@ class Strict(Ordered):
     def test_two_processes_and_kill_9_keep_the_order(self):
         """The standby takes over where the one that is killed was."""
         self.record.rate = 0.3
-        ids = self.publish_strict(300)
-        _, config = self.start_on("strict", prefetch=50)
+        _, config = self.start_on(
+            "strict", prefetch=50, queue={"name": "orders", "declare": {}})
         processes = [self.consumer(config)]
+        ids = self.publish_many("orders", 300)
         for number, enough in enumerate((50, 120, 200)):
             listen = self.listen(f"consumer-{number}")
             processes.append(self.consumer(config, "--listen", listen,
