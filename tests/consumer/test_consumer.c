@@ -51,6 +51,8 @@ static struct {
 	/* Lineages that the handler has called ok. */
 	bool done[LINEAGES];
 	unsigned inversions; /* called ok before one that was published first */
+	int64_t handler_ms;
+	unsigned openings; /* of the pipeline's channel */
 	uint32_t next_lineage;
 } world;
 
@@ -125,7 +127,7 @@ start_call(struct handler *h, const struct attempt *attempt,
 	world.attempts++;
 	if (++world.now_calls > world.most_calls)
 		world.most_calls = world.now_calls;
-	loop_timer_start(world.loop, call->timer, HANDLER_MS);
+	loop_timer_start(world.loop, call->timer, world.handler_ms);
 	return &call->base;
 }
 
@@ -196,6 +198,8 @@ static void
 quiet(void *arg, const char *line, size_t len)
 {
 	(void)arg;
+	if (memmem(line, len, "to=opening", strlen("to=opening")) != NULL)
+		world.openings++;
 	if (getenv("TEST_LOG") != NULL)
 		print_message("%8lld %.*s\n",
 		    (long long)loop_now_ms(world.loop), (int)len, line);
@@ -288,6 +292,7 @@ set_up(uint64_t seed)
 	};
 
 	memset(&world, 0, sizeof(world));
+	world.handler_ms = HANDLER_MS;
 	world.loop = sim_loop_new(seed);
 	log_set_sink(quiet, NULL);
 	if (getenv("TEST_LOG") != NULL)
@@ -666,6 +671,8 @@ an_ordered_drain_gives_back_in_order(void **state)
 		/* None of it on the ladder, where its place would be lost. */
 		assert_int_equal(model_depth(world.model, "q"),
 		    model_total(world.model));
+		/* A cancel with messages on their way mixes them up. */
+		assert_int_equal(model_load(world.model)->cancels, 0);
 		consumer_free(world.consumer);
 		pass(1);
 		world.outcome = OUTCOME_OK;
@@ -674,6 +681,50 @@ an_ordered_drain_gives_back_in_order(void **state)
 		drain();
 		tear_down();
 	}
+}
+
+static bool
+opens_again(void *arg)
+{
+	(void)arg;
+	return world.openings == 2;
+}
+
+/* Told to end while it subscribes, with an attempt of its last channel left. */
+static void
+an_ordered_drain_may_come_early(void **state)
+{
+	(void)state;
+	set_up_strict(22);
+	world.handler_ms = 20000;
+	world.openings = 1;
+	publish(5);
+	await(world.attempts == 1);
+	sim_net_cut(world.net, 1);
+	assert_true(
+	    sim_loop_run_until(world.loop, INT64_MAX, opens_again, NULL));
+	drain();
+	assert_int_equal(world.oks, 1);
+	assert_int_equal(model_depth(world.model, "q"), 5);
+	tear_down();
+}
+
+/* What is behind it may be with somebody else already. */
+static void
+an_ordered_window_goes_when_it_is_cancelled(void **state)
+{
+	(void)state;
+	set_up_strict(23);
+	world.handler_ms = 20000;
+	publish(10);
+	await(world.attempts == 1);
+	model_cancel_consumers(world.model, "q");
+	await(metric("dlo_deliveries_total{pipeline=\"p\"} ") == 20);
+	assert_int_equal(world.attempts, 1);
+	world.handler_ms = HANDLER_MS;
+	await_all_in_order(10);
+	drain();
+	tear_down();
 }
 
 /* Restarts, cancels and closed channels, at any moment. */
@@ -759,6 +810,8 @@ main(void)
 		cmocka_unit_test(an_open_breaker_only_holds_what_is_ordered),
 		cmocka_unit_test(an_ordered_window_goes_back_in_order),
 		cmocka_unit_test(an_ordered_drain_gives_back_in_order),
+		cmocka_unit_test(an_ordered_drain_may_come_early),
+		cmocka_unit_test(an_ordered_window_goes_when_it_is_cancelled),
 		cmocka_unit_test(trouble_keeps_the_order),
 		cmocka_unit_test(a_missing_queue_ends_the_start),
 		cmocka_unit_test(an_absent_broker_is_waited_for),

@@ -974,6 +974,18 @@ an_ordered_window_is_given_back_whole(void **state)
 	assert_true(window_is_overdue(&world.window, &next_ms));
 	assert_true(TAILQ_EMPTY(&tickets));
 	tear_down();
+	/* Also when it only waits for room. */
+	set_up_order(1, CONF_ORDER_STRICT);
+	(void)deliver_keyed(1);
+	(void)deliver_keyed(2);
+	turn();
+	finish(first_call(), OUTCOME_RETRY, 1000);
+	world.pipeline.concurrency = 0;
+	pass(30000);
+	assert_int_equal(world.window.count[DELIVERY_WAITING], 2);
+	assert_false(window_is_overdue(&world.window, &next_ms));
+	assert_int_equal(next_ms, 5000);
+	tear_down();
 	/* One that waits without an attempt has not. */
 	set_up_order(1, CONF_ORDER_HEADER);
 	world.pipeline.concurrency = 1;

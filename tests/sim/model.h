@@ -50,7 +50,7 @@ struct model_hooks {
 
 /* How much the daemons asked of it. */
 struct model_load {
-	uint64_t connections, channels, publishes;
+	uint64_t connections, channels, publishes, cancels;
 };
 
 /* What goes wrong, and how often. */

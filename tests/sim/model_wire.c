@@ -449,6 +449,7 @@ on_cancel(struct model_channel *channel, const amqp_basic_cancel_t *args)
 	struct model_consumer *consumer;
 	char tag[256];
 
+	channel->conn->wire->model->load.cancels++;
 	text_of(tag, args->consumer_tag);
 	TAILQ_FOREACH(consumer, &channel->consumers, of_channel) {
 		if (strcmp(consumer->tag, tag) == 0) {
