@@ -97,6 +97,10 @@ fake_start(struct handler *base, const struct attempt *attempt,
 	call->fakes = handler->fakes;
 	call->lineage = (uint32_t)body[0] << 24 | (uint32_t)body[1] << 16 |
 	    (uint32_t)body[2] << 8 | body[3];
+	if (handler->fakes->hooks.overlapped != NULL &&
+	    !TAILQ_EMPTY(&handler->calls))
+		handler->fakes->hooks.overlapped(handler->fakes->hooks.arg,
+		    call->lineage);
 	call->done = done;
 	call->arg = arg;
 	call->timer = loop_timer_new(loop, call_done, call);

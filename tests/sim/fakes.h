@@ -19,6 +19,8 @@ struct fakes;
 struct fakes_hooks {
 	/* An attempt has come to its end; cancelled ones are not told. */
 	void (*attempt)(void *arg, uint32_t lineage, enum outcome);
+	/* One begins in a process that has another under way; or NULL. */
+	void (*overlapped)(void *arg, uint32_t lineage);
 	void *arg;
 };
 

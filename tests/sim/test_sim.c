@@ -34,11 +34,14 @@ print_report(const struct world_report *report)
 	       "%u dead, %u attempts, %u kills, %u cuts, %u restarts, "
 	       "%u hangs, %u deletions, %" PRIu64 " connections, %" PRIu64
 	       " channels, %" PRIu64 " publishes, %.0f virtual s%s%s\n",
-	    report->seed, report->calm ? " (calm)" : "", report->messages,
-	    report->processed, report->twice, report->dead, report->attempts,
-	    trouble->kills, trouble->cuts, trouble->restarts, trouble->hangs,
-	    trouble->deletions, load->connections, load->channels,
-	    load->publishes, (double)report->virtual_ms / 1000,
+	    report->seed,
+	    report->calm	  ? " (calm)"
+		: report->ordered ? " (ordered)"
+				  : "",
+	    report->messages, report->processed, report->twice, report->dead,
+	    report->attempts, trouble->kills, trouble->cuts, trouble->restarts,
+	    trouble->hangs, trouble->deletions, load->connections,
+	    load->channels, load->publishes, (double)report->virtual_ms / 1000,
 	    report->violation[0] == '\0' ? "" : ": VIOLATION ",
 	    report->violation);
 	fflush(stdout);

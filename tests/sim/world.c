@@ -6,7 +6,8 @@
  * must and nothing that would lose or divert it. At every delivery: it is not
  * early. At every settling: it was not held too long. Liveness, at the end:
  * every message has been processed or is a dead letter, nothing is under way,
- * and the broker was not stormed on the way.
+ * and the broker was not stormed on the way. At every attempt in an ordered
+ * world: its process has no other one under way.
  */
 #include "tests/sim/world.h"
 
@@ -100,6 +101,16 @@ on_acked(void *arg, uint32_t lineage, const char *queue, unsigned safe)
 	    "processed, and no confirmed copy is left",
 	    lineage, queue);
 	violated(world, what);
+}
+
+static void
+on_overlapped(void *arg, uint32_t lineage)
+{
+	char what[128];
+
+	snprintf(what, sizeof(what),
+	    "message %u was tried while another one was", lineage);
+	violated(arg, what);
 }
 
 static void
@@ -435,18 +446,14 @@ world_live(struct world *world)
 /* Putting it up and taking it down. */
 
 static struct conf *
-world_conf(bool calm, bool more)
+world_conf(const struct world_report *report, bool more)
 {
-	static struct conf *all[2][2];
-	struct conf **kept = &all[calm][more];
-	static const char more_text[] =
-	    "    dedup: message_id\n"
-	    "    retry:\n"
-	    "      cap: 30s\n"
+	static struct conf *all[2][2][2];
+	struct conf **kept = &all[report->calm][report->ordered][more];
+	static const char rules[] =
 	    "      rules:\n"
 	    "        - {class: http.connect, attempts: 3, cap: 1m}\n"
 	    "        - {class: http, first: 2s, cap: 2m}\n";
-	static const char less_text[] = "    retry: {cap: 30s}\n";
 	struct conf_errors errors = { 0 };
 	char path[] = "sim-XXXXXX.yaml";
 	int fd;
@@ -470,6 +477,11 @@ world_conf(bool calm, bool more)
 	    "    downstream: payments\n"
 	    "    prefetch: 16\n"
 	    "    concurrency: 8\n"
+	    "    order: %s\n"
+	    "    dedup: %s\n"
+	    "    retry:\n"
+	    "      cap: 30s\n"
+	    "      deadline: %s\n"
 	    "%s"
 	    "    redrive:\n"
 	    "      when: [healthy, {every: 40s}]\n"
@@ -477,7 +489,9 @@ world_conf(bool calm, bool more)
 	    "      max_redrives: 2\n"
 	    "      only: {}\n"
 	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
-	    calm ? 1000 : 5, more ? more_text : less_text);
+	    report->calm ? 1000 : 5, report->ordered ? "strict" : "none",
+	    more ? "message_id" : "none", report->ordered ? "1m" : "24h",
+	    more ? rules : "");
 	close(fd);
 	*kept =
 	    conf_load(path, CONF_ROLE_CONSUMER | CONF_ROLE_REDRIVE, &errors);
@@ -524,16 +538,17 @@ make_trouble(struct world *world)
 static void
 world_open(struct world *world, uint64_t seed)
 {
-	struct fakes_hooks hooks = { on_attempt, world };
+	struct fakes_hooks hooks = { on_attempt, NULL, world };
 	struct process_env env;
 	struct loop *loop;
 	int i;
 
 	loop = world->loop = sim_loop_new(seed);
 	log_set_clock(world_clock, world);
-	world->conf =
-	    world_conf(world->report->calm, seed % WORLD_MORE_EVERY == 0);
+	world->conf = world_conf(world->report, seed % WORLD_MORE_EVERY == 0);
 	world->model = model_new(loop, &model_hooks, world);
+	if (world->report->ordered)
+		hooks.overlapped = on_overlapped;
 	world->fakes = fakes_new(loop, &hooks);
 	env = (struct process_env){ loop, world->model, world->fakes,
 		world->conf };
@@ -589,6 +604,7 @@ world_run(uint64_t seed, struct world_report *report)
 	memset(report, 0, sizeof(*report));
 	report->seed = seed;
 	report->calm = seed % WORLD_CALM_EVERY == 0;
+	report->ordered = seed % WORLD_ORDERED_EVERY == WORLD_ORDERED_FIRST;
 	world->report = report;
 	world_open(world, seed);
 	world_live(world);

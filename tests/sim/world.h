@@ -16,11 +16,15 @@
 
 #define WORLD_CALM_EVERY 8
 #define WORLD_MORE_EVERY 3 /* with dedup and rules */
+/* In these the pipeline is strictly ordered; none of them is calm. */
+#define WORLD_ORDERED_EVERY 8
+#define WORLD_ORDERED_FIRST 3
 
 struct world_report {
 	uint64_t seed;
 	/* Only the downstream fails, no redrive: stricter rules hold. */
 	bool calm;
+	bool ordered; /* one attempt at a time in each process */
 	unsigned messages, processed, dead, attempts, twice, failures;
 	struct trouble_count trouble;
 	struct model_load load;
