@@ -58,8 +58,9 @@ struct consumer *consumer_new(const struct consumer_env *,
     const struct conf *conf, const struct consumer_cbs *cbs, void *arg);
 void consumer_start(struct consumer *);
 /*
- * Stops consuming, lets attempts finish, sends held messages to the ladder,
- * closes, then `ended`; bounded by consumer.drain_timeout.
+ * Stops consuming, lets attempts finish, sends held messages to the ladder
+ * (but gives back ordered ones), closes, then `ended`; bounded by
+ * consumer.drain_timeout.
  */
 void consumer_drain(struct consumer *);
 /*

@@ -93,7 +93,7 @@ void pipeline_connect(struct pipeline *, struct rmq_conn *);
 void pipeline_disconnect(struct pipeline *);
 /*
  * Ends consumption for good: attempts under way finish, held messages go to
- * the ladder, the rest is given back.
+ * the ladder unless they are ordered, the rest is given back.
  */
 void pipeline_drain(struct pipeline *);
 /* Ends at once what pipeline_drain still waits for. */
