@@ -20,6 +20,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/meter.h \
 	consumer/pipeline.c \
 	consumer/pipeline.h \
+	consumer/pipeline_state.c \
+	consumer/pipeline_state.h \
 	consumer/policy.c \
 	consumer/policy.h \
 	consumer/rules.c \

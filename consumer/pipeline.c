@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consumer/pipeline_state.h"
 #include "consumer/subscription.h"
 #include "consumer/window.h"
 #include "lib/backoff.h"
@@ -35,22 +36,6 @@ struct pipeline {
 	struct loop_task turn;
 };
 
-const char *
-pipeline_state_name(enum pipeline_state state)
-{
-	static const char *const names[] = {
-		[PIPELINE_IDLE] = "idle",
-		[PIPELINE_OPENING] = "opening",
-		[PIPELINE_CONSUMING] = "consuming",
-		[PIPELINE_CANCELLING] = "cancelling",
-		[PIPELINE_PAUSED] = "paused",
-		[PIPELINE_GIVING_BACK] = "giving-back",
-		[PIPELINE_STOPPED] = "stopped",
-	};
-
-	return names[state];
-}
-
 static bool
 is_ordered(const struct pipeline *p)
 {
@@ -63,28 +48,14 @@ has_channel(const struct pipeline *p)
 	return p->state != PIPELINE_IDLE && p->state != PIPELINE_STOPPED;
 }
 
-#define TO(state) (1u << PIPELINE_##state)
-
 static void
 pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
 {
-	static const unsigned char legal[] = {
-		[PIPELINE_IDLE] = TO(OPENING) | TO(STOPPED),
-		[PIPELINE_OPENING] =
-		    TO(CONSUMING) | TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
-		[PIPELINE_CONSUMING] =
-		    TO(CANCELLING) | TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
-		[PIPELINE_CANCELLING] = TO(PAUSED) | TO(GIVING_BACK) | TO(IDLE),
-		[PIPELINE_PAUSED] = TO(OPENING) | TO(GIVING_BACK) | TO(IDLE),
-		[PIPELINE_GIVING_BACK] = TO(IDLE),
-		[PIPELINE_STOPPED] = 0,
-	};
-
 	log_info("pipeline", LOG_STR("pipeline", p->conf->name),
 	    LOG_STR("from", pipeline_state_name(p->state)),
 	    LOG_STR("to", pipeline_state_name(to)), LOG_STR("why", why),
 	    LOG_UINT("waiting", p->window.count[DELIVERY_WAITING]));
-	if ((legal[p->state] & 1u << to) == 0)
+	if (!pipeline_state_may(p->state, to))
 		abort();
 	p->state = to;
 	loop_defer(p->env.loop, &p->turn);
@@ -209,10 +180,10 @@ static const struct subscription_cbs subscription_cbs = {
 static uint16_t
 wanted_prefetch(const struct pipeline *p)
 {
-	if (!is_ordered(p) &&
-	    (p->careful || downstream_state(p->downstream) != BREAKER_CLOSED))
-		return 1;
-	return (uint16_t)p->conf->prefetch;
+	if (is_ordered(p) ||
+	    (!p->careful && downstream_state(p->downstream) == BREAKER_CLOSED))
+		return (uint16_t)p->conf->prefetch;
+	return 1;
 }
 
 static void

@@ -2,21 +2,8 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * One pipeline: its channel on the consume connection, its subscription, and
- * what its breaker, the drain and time do to them. The deliveries are the
- * window's.
- *
- *	idle -------- connected, and the policy allows it ---> opening
- *	opening ----- the broker consented ------------------> consuming
- *	consuming --- breaker open, or a wider prefetch due -> cancelling
- *	cancelling -- the broker consented ------------------> paused
- *	opening, consuming - cancelled by the broker --------> paused
- *	paused ------ the policy allows it ------------------> opening
- *	opening, consuming, cancelling, paused
- *	    --------- held for too long, or draining --------> giving-back
- *	giving-back - all is settled: channel closed --------> idle
- *	any but idle, stopped -- the channel has gone -------> idle
- *	any but idle, stopped -- ordered, cancelled by the broker -> idle
- *	idle -------- draining, and all is quiet ------------> stopped
+ * what its breaker, the drain and time do to them (its states are in
+ * pipeline_state.h). The deliveries are the window's.
  *
  * Paused: the channel is open without a consumer, deliveries wait in memory.
  * They are given back by closing the channel, never by a nack. An ordered
@@ -47,18 +34,6 @@
 #include "lib/loop.h"
 
 struct pipeline;
-
-enum pipeline_state {
-	PIPELINE_IDLE,
-	PIPELINE_OPENING,
-	PIPELINE_CONSUMING,
-	PIPELINE_CANCELLING,
-	PIPELINE_PAUSED,
-	PIPELINE_GIVING_BACK,
-	PIPELINE_STOPPED,
-};
-/* "idle", "opening", "consuming", … */
-const char *pipeline_state_name(enum pipeline_state);
 
 /* From the loop, never inside a call; they may call anything but _free. */
 struct pipeline_cbs {
