@@ -284,12 +284,8 @@ longest_delay_ms(const struct conf_retry *retry, uint32_t made, uint32_t *until)
 	return longest_ms;
 }
 
-/*
- * What all delays of one message can add up to. Each can be as long as the
- * cap: a handler may ask for that (Retry-After). None ends after the deadline.
- */
-static int64_t
-all_delays_ms(const struct conf_retry *retry)
+int64_t
+conf_cross_delays_ms(const struct conf_retry *retry)
 {
 	int64_t sum_ms = 0, longest_ms;
 	uint32_t made = 1, until;
@@ -312,7 +308,7 @@ check_ordered(struct conf_parse *p, const struct conf_pipeline *pipeline)
 
 	if (pipeline->order == CONF_ORDER_NONE || limit_ms == 0)
 		return;
-	sum_ms = all_delays_ms(&pipeline->retry);
+	sum_ms = conf_cross_delays_ms(&pipeline->retry);
 	if (sum_ms <= limit_ms)
 		return;
 	conf_parse_error_at(p, pipeline_node(p, pipeline), "order",

@@ -5,8 +5,11 @@
 
 #include <stdlib.h>
 
+#include "config/conf_cross.h"
 #include "config/conf_parse.h"
 #include "config/conf_table.h"
+#include "lib/compiler.h"
+#include "lib/xalloc.h"
 
 #define PAYMENTS \
 	"downstreams:\n" \
@@ -562,6 +565,84 @@ rows_of_the_table_do_not_overlap(void **state)
 	}
 }
 
+static void
+orders_are_told_apart(void **state)
+{
+	static const struct {
+		const char *order;
+		enum conf_order expected;
+		const char *header;
+	} cases[] = {
+		{ "none", CONF_ORDER_NONE, NULL },
+		{ "strict", CONF_ORDER_STRICT, NULL },
+		{ "{key: routing_key}", CONF_ORDER_ROUTING_KEY, NULL },
+		{ "{key: {header: a b}}", CONF_ORDER_HEADER, "a b" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		char *text = xasprintf(PAYMENTS "pipelines:\n"
+						"  orders:\n"
+						"    queue: orders\n"
+						"    downstream: payments\n"
+						"    retry: {cap: 1m}\n"
+						"    order: %s\n",
+		    cases[i].order);
+		struct conf *conf = support_parse(text);
+		const struct conf_pipeline *pipeline = &conf->pipelines[0];
+
+		assert_int_equal(pipeline->order, cases[i].expected);
+		if (cases[i].header == NULL)
+			assert_null(pipeline->order_header);
+		else
+			assert_string_equal(pipeline->order_header,
+			    cases[i].header);
+		conf_free(conf);
+		free(text);
+	}
+}
+
+#define EVER INT64_C(3153600000000)
+
+/* The worst that all failures of one message can ask for. */
+static void
+delays_add_up(void **state)
+{
+	static const struct conf_rule rules[] = {
+		/* Three more of up to 10 s, after four of the pipeline. */
+		{ .class = "a", .attempts = 8, .cap_ms = 10000 },
+		/* The first two up to a minute. */
+		{ .class = "b", .attempts = 3, .cap_ms = 60000 },
+		{ .class = "c", .cap_ms = 1000 },
+		{ .class = "d", .then = CONF_THEN_OK, .attempts = 99 },
+		{ .class = "e", .then = CONF_THEN_REJECT, .cap_ms = EVER },
+	};
+	struct conf_retry retry = {
+		.attempts = 5,
+		.first_ms = 1,
+		.cap_ms = 20000,
+		.deadline_ms = EVER,
+	};
+
+	(void)state;
+	assert_int_equal(conf_cross_delays_ms(&retry), 4 * 20000);
+	retry.rules = rules;
+	retry.rule_count = array_len(rules);
+	assert_int_equal(conf_cross_delays_ms(&retry),
+	    2 * 60000 + 2 * 20000 + 3 * 10000);
+	retry.deadline_ms = 12345;
+	assert_int_equal(conf_cross_delays_ms(&retry), 12345);
+	retry = (struct conf_retry){ .attempts = 1,
+		.cap_ms = 20000,
+		.deadline_ms = EVER };
+	assert_int_equal(conf_cross_delays_ms(&retry), 0);
+	retry.attempts = INT32_MAX;
+	retry.cap_ms = INT64_C(49) * 86400000;
+	retry.deadline_ms = INT64_MAX;
+	assert_int_equal(conf_cross_delays_ms(&retry),
+	    INT64_C(2147483646) * 49 * 86400000);
+}
+
 int
 main(void)
 {
@@ -576,6 +657,8 @@ main(void)
 		cmocka_unit_test(a_default_user_that_nobody_is_has_no_trust),
 		cmocka_unit_test(listen_addresses),
 		cmocka_unit_test(the_redrive_socket_has_a_default),
+		cmocka_unit_test(orders_are_told_apart),
+		cmocka_unit_test(delays_add_up),
 		cmocka_unit_test(rows_of_the_table_do_not_overlap),
 	};
 
