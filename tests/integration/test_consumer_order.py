@@ -311,6 +311,27 @@ class Strict(Ordered):
         self.assertEqual(self.record.overlaps, [])
         self.wait_totals("orders", total=0)
 
+    def test_a_killed_broker_keeps_the_order(self):
+        self.private_broker()
+        gate = self.gate()
+
+        def verdict(request):
+            if request.id == "m-60":
+                gate.wait(60)
+            return 503 if request.attempt == 1 else 200
+
+        self.record.verdict = verdict
+        ids = self.publish_strict(200)
+        down, config = self.start_on("strict", prefetch=50)
+        consumer = self.consumer(config)
+        down.wait_requests(1, of=lambda r: r.id == "m-60")
+        self.kill_broker()
+        gate.set()
+        self.assert_in_order(ids)
+        self.assertEqual(self.record.overlaps, [])
+        self.wait_ready(consumer)
+        self.wait_totals("orders", total=0)
+
     def test_two_processes_and_kill_9_keep_the_order(self):
         self.standby_takes_over("quorum")
 
