@@ -68,7 +68,9 @@ class Ordered(harness.Case):
         """A downstream with the record, and a configuration for it."""
         down = self.downstream(self.record)
         config = self.config(
-            down, downstreams={"shop": {"breaker": breaker or CALM}},
+            down, downstreams={"shop": {"breaker": breaker or CALM,
+                                        # Longer than any gate is shut.
+                                        "http": {"timeout": "120s"}}},
             consumer=consumer or {},
             pipelines={"orders": {"order": order,
                                   "retry": {**QUICK, **(retry or {})},
