@@ -244,15 +244,10 @@ static void
 retry_limits(const struct conf_retry *retry, const struct conf_rule *rule,
     uint32_t *attempts, int64_t *cap_ms)
 {
-	*attempts = retry->attempts;
-	*cap_ms = retry->cap_ms;
-	if (rule == NULL)
-		return;
-	if (rule->attempts != 0)
-		*attempts = rule->attempts;
-	if (rule->cap_ms != 0)
-		*cap_ms = rule->cap_ms;
-	if (rule->then != CONF_THEN_RETRY)
+	*attempts = rule == NULL ? retry->attempts : rule->attempts;
+	*cap_ms = rule == NULL ? retry->cap_ms : rule->cap_ms;
+	if (rule != NULL &&
+	    (rule->then == CONF_THEN_OK || rule->then == CONF_THEN_REJECT))
 		*attempts = 0;
 }
 

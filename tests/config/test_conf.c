@@ -613,9 +613,15 @@ delays_add_up(void **state)
 		{ .class = "a", .attempts = 8, .cap_ms = 10000 },
 		/* The first two up to a minute. */
 		{ .class = "b", .attempts = 3, .cap_ms = 60000 },
-		{ .class = "c", .cap_ms = 1000 },
-		{ .class = "d", .then = CONF_THEN_OK, .attempts = 99 },
-		{ .class = "e", .then = CONF_THEN_REJECT, .cap_ms = EVER },
+		{ .class = "c", .attempts = 5, .cap_ms = 1000 },
+		{ .class = "d",
+		    .then = CONF_THEN_OK,
+		    .attempts = 99,
+		    .cap_ms = 20000 },
+		{ .class = "e",
+		    .then = CONF_THEN_REJECT,
+		    .attempts = 5,
+		    .cap_ms = EVER },
 	};
 	struct conf_retry retry = {
 		.attempts = 5,

@@ -228,8 +228,15 @@ static const struct conf_retry ruled = {
 	.rule_count = array_len(rules),
 };
 
-static const struct policy with_rules = { &ruled, 1000, true };
-static const struct policy rules_no_retries = { &ruled, 1000, false };
+static const struct policy with_rules = {
+	.retry = &ruled,
+	.max_body_bytes = 1000,
+	.retries = true,
+};
+static const struct policy rules_no_retries = {
+	.retry = &ruled,
+	.max_body_bytes = 1000,
+};
 
 enum { NO_RULE = -1 };
 
