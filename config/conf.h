@@ -116,7 +116,7 @@ struct conf_headers {
 	size_t count;
 };
 
-enum conf_format { CONF_FORMAT_PLAIN };
+enum conf_format { CONF_FORMAT_PLAIN, CONF_FORMAT_CLOUDEVENTS };
 
 /* A handler behind HTTP. */
 struct conf_http {

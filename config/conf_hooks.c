@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "config/conf_http.h"
 #include "config/conf_scalar.h"
 #include "config/conf_secret.h"
 #include "config/conf_valid.h"
@@ -154,6 +155,7 @@ conf_hooks_downstream(struct conf_parse *p, struct conf_tree *node,
 	kind = one_of(p, node, keys);
 	if (kind != -1)
 		downstream->kind = kinds[kind];
+	conf_http_check(p, node, downstream);
 }
 
 void

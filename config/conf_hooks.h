@@ -18,7 +18,7 @@ void conf_hooks_tls(struct conf_parse *, struct conf_tree *, void *element);
 void conf_hooks_header(struct conf_parse *, struct conf_tree *, void *element);
 /* HTTP header names do not differ in case. */
 void conf_hooks_headers(struct conf_parse *, struct conf_tree *, void *element);
-/* One kind of handler; what the breaker's and handler's times must be. */
+/* One kind of handler, and its own rules; the breaker's times. */
 void conf_hooks_downstream(struct conf_parse *, struct conf_tree *,
     void *element);
 /* One kind of probe. */

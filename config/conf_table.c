@@ -101,6 +101,7 @@ static const struct conf_word queue_types[] = {
 
 static const struct conf_word formats[] = {
 	{ "plain", CONF_FORMAT_PLAIN },
+	{ "cloudevents", CONF_FORMAT_CLOUDEVENTS },
 	{ NULL, 0 },
 };
 
@@ -232,7 +233,9 @@ const struct conf_key conf_table[] = {
 	    .doc = "POST each message to an HTTP endpoint." },
 	{ "downstreams.*.http.url", CONF_TYPE_TEXT, CONF_REQUIRED | CONF_LIVE,
 	    DOWNSTREAM(http.url), .check = conf_valid_http_url,
-	    .doc = "Where to; http:// or https://." },
+	    .doc = "Where to; http:// or https://. With https the peer and its "
+		   "name are always verified, and HTTP/2 is spoken if it "
+		   "is offered." },
 	{ "downstreams.*.http.method", CONF_TYPE_TEXT, CONF_LIVE,
 	    DOWNSTREAM(http.method), .def = "POST", .check = conf_valid_method,
 	    .doc = "HTTP method." },
@@ -244,7 +247,7 @@ const struct conf_key conf_table[] = {
 	    .doc = "For name, TCP and TLS." },
 	{ "downstreams.*.http.connections", CONF_TYPE_COUNT, CONF_LIVE,
 	    DOWNSTREAM(http.connections), BETWEEN(1, COUNT_MAX), .def = "64",
-	    .doc = "Connections at most." },
+	    .doc = "Connections, and requests at once, at most." },
 	{ "downstreams.*.http.headers", CONF_TYPE_NAMED, CONF_LIVE,
 	    DOWNSTREAM(http.headers), sizeof(struct conf_header),
 	    BETWEEN(0, MANY), .def = "{}", .check = conf_valid_header,
@@ -257,28 +260,34 @@ const struct conf_key conf_table[] = {
 	    .check = conf_valid_header_value, .hook = conf_hooks_header },
 	{ "downstreams.*.http.headers.*.file", CONF_TYPE_PATH,
 	    CONF_REQUIRED | CONF_PRIVATE, offsetof(struct conf_header, file),
-	    .doc = "File to read the value from; a trailing newline is "
-		   "cut." },
-	{ "downstreams.*.http.forward_headers", CONF_TYPE_LIST,
-	    CONF_LIVE | CONF_LATER, DOWNSTREAM(http.forward_headers),
-	    sizeof(const char *), BETWEEN(0, MANY), .def = "[]",
-	    .doc = "Headers of the message to send along." },
+	    .doc = "File to read the value from, at start; a trailing "
+		   "newline is cut." },
+	{ "downstreams.*.http.forward_headers", CONF_TYPE_LIST, CONF_LIVE,
+	    DOWNSTREAM(http.forward_headers), sizeof(const char *),
+	    BETWEEN(0, MANY), .def = "[]",
+	    .doc = "Headers of the message to send along, by their exact "
+		   "names; texts, numbers, booleans and times are." },
 	{ "downstreams.*.http.forward_headers[]", CONF_TYPE_TEXT,
-	    .check = conf_valid_header },
-	{ "downstreams.*.http.format", CONF_TYPE_WORD, CONF_LIVE | CONF_LATER,
+	    .check = conf_valid_forward },
+	{ "downstreams.*.http.format", CONF_TYPE_WORD, CONF_LIVE,
 	    DOWNSTREAM(http.format), .def = "plain", .words = formats,
 	    .doc = "How the message becomes a request; plain: the body as "
-		   "it is." },
-	{ "downstreams.*.http.socket", CONF_TYPE_PATH, CONF_LIVE | CONF_LATER,
-	    DOWNSTREAM(http.socket), .doc = "Unix socket to connect to." },
-	{ "downstreams.*.http.ca", CONF_TYPE_PATH, CONF_LIVE | CONF_LATER,
+		   "it is; cloudevents: with the headers of CloudEvents' "
+		   "binary mode." },
+	{ "downstreams.*.http.socket", CONF_TYPE_PATH, CONF_LIVE,
+	    DOWNSTREAM(http.socket),
+	    .doc = "Unix socket to connect to, whatever host the URL has." },
+	{ "downstreams.*.http.ca", CONF_TYPE_PATH, CONF_LIVE,
 	    DOWNSTREAM(http.ca),
 	    .doc = "PEM file of the trusted authorities; without it the "
-		   "system's." },
-	{ "downstreams.*.http.cert", CONF_TYPE_PATH, CONF_LIVE | CONF_LATER,
-	    DOWNSTREAM(http.cert), .doc = "PEM file of our certificate." },
-	{ "downstreams.*.http.key", CONF_TYPE_PATH, CONF_LIVE | CONF_LATER,
-	    DOWNSTREAM(http.key), .doc = "PEM file of its key." },
+		   "system's. For an https probe too." },
+	{ "downstreams.*.http.cert", CONF_TYPE_PATH, CONF_LIVE,
+	    DOWNSTREAM(http.cert),
+	    .doc = "PEM file of our own certificate chain. For an https "
+		   "probe too." },
+	{ "downstreams.*.http.key", CONF_TYPE_PATH, CONF_LIVE,
+	    DOWNSTREAM(http.key),
+	    .doc = "PEM file of its key, without a passphrase." },
 	{ "downstreams.*.exec", CONF_TYPE_MAP, CONF_LATER,
 	    .doc = "Give each message to a command." },
 	{ "downstreams.*.exec.command", CONF_TYPE_LIST,

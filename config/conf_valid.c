@@ -14,6 +14,8 @@
 #define NAME_BYTES 63
 #define PREFIX_MAX 63
 
+#define HEADER_OURS "is a header that dlo sets itself"
+
 static bool
 only_of(const char *text, const char *chars)
 {
@@ -165,22 +167,46 @@ conf_valid_env(const char *text)
 	return NULL;
 }
 
+static bool
+is_one_of(const char *text, const char *const *names, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcasecmp(text, names[i]) == 0)
+			return true;
+	return false;
+}
+
 const char *
 conf_valid_header(const char *text)
 {
+	/* Some belong to the connection: HTTP/2 refuses them. */
 	static const char *const ours[] = { "Connection", "Content-Length",
-		"Expect", "Idempotency-Key", "Transfer-Encoding" };
-	size_t i;
+		"Expect", "HTTP2-Settings", "Idempotency-Key", "Keep-Alive",
+		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+		"Upgrade" };
 
 	if (text[0] == '\0' || strlen(text) > SHORT_MAX ||
 	    !only_of(text, LOWER UPPER DIGIT "!#$%&'*+-.^_`|~"))
 		return "is no name of an HTTP header";
-	for (i = 0; i < array_len(ours); i++)
-		if (strcasecmp(text, ours[i]) == 0)
-			return "is a header that dlo sets itself";
-	if (strncasecmp(text, "Dlo-", 4) == 0)
-		return "is a header that dlo sets itself";
+	if (is_one_of(text, ours, array_len(ours)) ||
+	    strncasecmp(text, "Dlo-", 4) == 0)
+		return HEADER_OURS;
 	return NULL;
+}
+
+const char *
+conf_valid_forward(const char *text)
+{
+	static const char *const ours[] = { "Accept", "Content-Encoding",
+		"Content-Type", "Host", "traceparent", "tracestate",
+		"User-Agent" };
+	const char *problem = conf_valid_header(text);
+
+	if (problem == NULL && is_one_of(text, ours, array_len(ours)))
+		problem = HEADER_OURS;
+	return problem;
 }
 
 const char *

@@ -24,8 +24,10 @@ const char *conf_valid_http_url(const char *text);
 const char *conf_valid_method(const char *text);
 /* Name of an environment variable. */
 const char *conf_valid_env(const char *text);
-/* Name of an HTTP header. */
+/* Name of an HTTP header that the file may set. */
 const char *conf_valid_header(const char *text);
+/* And of one that a message may set. */
+const char *conf_valid_forward(const char *text);
 const char *conf_valid_header_value(const char *text);
 /* Of a failure: dotted words. */
 const char *conf_valid_class(const char *text);

@@ -11,6 +11,8 @@ config_libconf_a_SOURCES = \
 	config/conf_errors.h \
 	config/conf_hooks.c \
 	config/conf_hooks.h \
+	config/conf_http.c \
+	config/conf_http.h \
 	config/conf_listen.c \
 	config/conf_listen.h \
 	config/conf_parse.c \

@@ -57,6 +57,18 @@ text_of(const char *string)
 	return (struct attempt_text){ string, strlen(string) };
 }
 
+/* Seconds; 0 when it is not there, or too large for anything. */
+static int64_t
+timestamp(struct rmq_slice bytes)
+{
+	uint64_t seconds = 0;
+	size_t i;
+
+	for (i = 0; i < bytes.len; i++)
+		seconds = seconds << 8 | bytes.ptr[i];
+	return seconds <= INT64_MAX ? (int64_t)seconds : 0;
+}
+
 void
 delivery_describe(struct delivery *d, const char *pipeline, const char *queue)
 {
@@ -75,9 +87,22 @@ delivery_describe(struct delivery *d, const char *pipeline, const char *queue)
 		.content_encoding = text(props[RMQ_PROP_CONTENT_ENCODING]),
 		.message_id = text(props[RMQ_PROP_MESSAGE_ID]),
 		.correlation_id = text(props[RMQ_PROP_CORRELATION_ID]),
+		.type = text(props[RMQ_PROP_TYPE]),
+		.timestamp_s = timestamp(props[RMQ_PROP_TIMESTAMP]),
 		.traceparent = text(e->traceparent),
 		.tracestate = text(e->tracestate),
 		.body = d->message->body.ptr,
 		.body_bytes = d->message->body.len,
 	};
+}
+
+void
+delivery_carry(struct delivery *d, const struct conf_downstream *downstream)
+{
+	if (downstream->kind != CONF_KIND_HTTP)
+		return;
+	carry_fill(&d->carry, d->envelope.props.value[RMQ_PROP_HEADERS],
+	    &downstream->http);
+	d->attempt.headers = d->carry.items;
+	d->attempt.header_count = d->carry.count;
 }

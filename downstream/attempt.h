@@ -19,6 +19,12 @@ struct attempt_text {
 	size_t len;
 };
 
+/* A header of the message; what is no text (a number, a time) as one. */
+struct attempt_header {
+	struct attempt_text name;
+	struct attempt_text value;
+};
+
 struct attempt {
 	struct attempt_text pipeline;
 	struct attempt_text queue;
@@ -31,8 +37,13 @@ struct attempt {
 	struct attempt_text content_encoding;
 	struct attempt_text message_id;
 	struct attempt_text correlation_id;
+	struct attempt_text type;
+	int64_t timestamp_s; /* the property, seconds; 0: not there */
 	struct attempt_text traceparent; /* headers of that name, unchecked */
 	struct attempt_text tracestate;
+	/* Those that the downstream is to be told, each name once. */
+	const struct attempt_header *headers;
+	size_t header_count;
 	const void *body; /* may be NULL when body_bytes is 0 */
 	size_t body_bytes;
 };

@@ -265,7 +265,7 @@ make_probe(struct downstream *d, const struct downstream_env *env)
 	params = probe_params_of(d->conf->name, &d->conf->probe);
 	driver = env->driver_new != NULL
 	    ? env->driver_new(env->arg, d->conf)
-	    : probe_driver_new(env->loop, env->net, &d->conf->probe);
+	    : probe_driver_new(env->loop, env->net, d->conf);
 	d->probe = probe_new(env->loop, &params, driver, downstream_probed, d);
 }
 

@@ -113,6 +113,10 @@ handler_http_new(struct loop *loop, const struct conf_http *conf)
 		.timeout_ms = conf->timeout_ms,
 		.connect_timeout_ms = conf->connect_timeout_ms,
 		.connections = conf->connections,
+		.socket = conf->socket,
+		.ca = conf->ca,
+		.cert = conf->cert,
+		.key = conf->key,
 	};
 	struct http_handler *http = xcalloc(1, sizeof(*http));
 
@@ -120,7 +124,7 @@ handler_http_new(struct loop *loop, const struct conf_http *conf)
 	http->base.capacity = conf->connections;
 	http->loop = loop;
 	http->client = http_client_new(loop, &params);
-	http_headers_init(&http->headers, &conf->headers);
+	http_headers_init(&http->headers, conf);
 	LIST_INIT(&http->calls);
 	return &http->base;
 }

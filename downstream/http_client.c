@@ -8,13 +8,15 @@
  */
 #include "downstream/http_client.h"
 
+#include <assert.h>
 #include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include "lib/build.h"
+#include "downstream/http_curl.h"
+#include "downstream/http_result.h"
+#include "downstream/http_setup.h"
 #include "lib/xalloc.h"
 
 struct http_client_call {
@@ -23,8 +25,9 @@ struct http_client_call {
 	struct buf lines;
 	struct curl_slist *nodes; /* an array: one for each line */
 	size_t nodes_space;
-	bool head_whole; /* the empty line after the answer's headers came */
-	struct buf kept; /* how the answer begins */
+	bool head_whole;   /* the empty line after the answer's headers came */
+	size_t head_bytes; /* of all heads, and of what trails the body */
+	struct buf kept;   /* how the answer begins */
 	size_t read_bytes;
 	char error[CURL_ERROR_SIZE];
 	http_client_cb *cb;
@@ -38,8 +41,9 @@ struct http_client {
 	struct loop *loop;
 	CURLM *multi;
 	struct loop_timer *timer;
-	char *url, *method;
 	struct http_client_params params;
+	char *texts[6]; /* of the params */
+	size_t text_count;
 	struct http_client_calls calls, spare;
 };
 
@@ -49,94 +53,6 @@ struct watch {
 	curl_socket_t fd;
 	struct loop_fd *fd_watch;
 };
-
-/* None of these is expected of a correct program with memory left. */
-static void
-check(bool good, const char *what, const char *why)
-{
-	if (good)
-		return;
-	fprintf(stderr, "libcurl: %s: %s\n", what, why);
-	abort();
-}
-
-static void
-check_easy(CURLcode code, const char *what)
-{
-	check(code == CURLE_OK, what, curl_easy_strerror(code));
-}
-
-static void
-check_multi(CURLMcode code, const char *what)
-{
-	check(code == CURLM_OK, what, curl_multi_strerror(code));
-}
-
-#define EASY_SET(easy, option, value) \
-	check_easy(curl_easy_setopt(easy, option, value), #option)
-#define MULTI_SET(multi, option, value) \
-	check_multi(curl_multi_setopt(multi, option, value), #option)
-
-static curl_off_t
-time_of(CURL *easy, CURLINFO info)
-{
-	curl_off_t time_us;
-
-	check_easy(curl_easy_getinfo(easy, info, &time_us), "getinfo");
-	return time_us;
-}
-
-/* What was going on when the time was up. */
-static enum http_client_result
-result_of_timeout(CURL *easy)
-{
-	long connects;
-
-	if (time_of(easy, CURLINFO_PRETRANSFER_TIME_T) > 0)
-		return HTTP_CLIENT_TIMEOUT;
-	check_easy(curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects),
-	    "getinfo");
-	if (connects > 0)
-		return HTTP_CLIENT_TLS;
-	if (time_of(easy, CURLINFO_NAMELOOKUP_TIME_T) > 0)
-		return HTTP_CLIENT_CONNECT;
-	return HTTP_CLIENT_DNS;
-}
-
-static enum http_client_result
-result_of(CURL *easy, CURLcode code)
-{
-	switch (code) {
-	case CURLE_OK:
-		return HTTP_CLIENT_ANSWER;
-	case CURLE_OPERATION_TIMEDOUT:
-		return result_of_timeout(easy);
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		return HTTP_CLIENT_DNS;
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_PROXY:
-	case CURLE_INTERFACE_FAILED:
-		return HTTP_CLIENT_CONNECT;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CRL_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_ENGINE_INITFAILED:
-	case CURLE_SSL_ENGINE_NOTFOUND:
-	case CURLE_SSL_ENGINE_SETFAILED:
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-	case CURLE_SSL_CLIENTCERT:
-	case CURLE_USE_SSL_FAILED:
-		return HTTP_CLIENT_TLS;
-	default:
-		return HTTP_CLIENT_BROKEN;
-	}
-}
 
 /* We stopped reading a long answer ourselves: what counts is there. */
 static bool
@@ -151,7 +67,7 @@ static enum http_client_result
 judge(const struct http_client_call *call, CURLcode code)
 {
 	if (code != CURLE_OK && !had_enough(call, code))
-		return result_of(call->easy, code);
+		return http_result(call->easy, code, call->error);
 	return call->head_whole ? HTTP_CLIENT_ANSWER : HTTP_CLIENT_BROKEN;
 }
 
@@ -173,12 +89,11 @@ finish(struct http_client_call *call, CURLcode code)
 	struct curl_header *header;
 	long status;
 
-	check(code != CURLE_OUT_OF_MEMORY, "transfer", "out of memory");
+	http_curl_check(code != CURLE_OUT_OF_MEMORY, "transfer",
+	    "out of memory");
 	answer.result = judge(call, code);
 	if (answer.result == HTTP_CLIENT_ANSWER) {
-		check_easy(curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE,
-			       &status),
-		    "getinfo");
+		EASY_GET(call->easy, CURLINFO_RESPONSE_CODE, &status);
 		answer.status = (unsigned)status;
 		if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER,
 			-1, &header) == CURLHE_OK)
@@ -204,10 +119,9 @@ reap(struct http_client *client)
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		code = msg->data.result;
-		check_easy(curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
-			       (char **)&call),
-		    "getinfo");
-		check_multi(curl_multi_remove_handle(client->multi, call->easy),
+		EASY_GET(msg->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+		http_curl_multi(curl_multi_remove_handle(client->multi,
+				    call->easy),
 		    "remove");
 		finish(call, code);
 	}
@@ -218,8 +132,8 @@ act(struct http_client *client, curl_socket_t fd, int ready)
 {
 	int running;
 
-	check_multi(curl_multi_socket_action(client->multi, fd, ready,
-			&running),
+	http_curl_multi(curl_multi_socket_action(client->multi, fd, ready,
+			    &running),
 	    "socket_action");
 	reap(client);
 }
@@ -272,7 +186,7 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *watch_arg)
 		watch->fd = fd;
 		watch->fd_watch =
 		    loop_fd_new(client->loop, fd, on_ready, watch);
-		check_multi(curl_multi_assign(client->multi, fd, watch),
+		http_curl_multi(curl_multi_assign(client->multi, fd, watch),
 		    "assign");
 	}
 	loop_fd_want(client->loop, watch->fd_watch,
@@ -288,6 +202,9 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	struct http_client_call *call = arg;
 	size_t len = size * count;
 
+	call->head_bytes += len;
+	if (call->head_bytes > HTTP_CLIENT_HEAD_MAX)
+		return CURL_WRITEFUNC_ERROR;
 	if (len >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
 		call->head_whole = false;
 	else if (bytes[0] == '\r' || bytes[0] == '\n')
@@ -309,39 +226,19 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 						       : len;
 }
 
-/* What is the same for each request of this client. */
+/* Where the answer goes. */
 static void
 set_up(struct http_client_call *call)
 {
-	const struct http_client *client = call->client;
 	CURL *easy = call->easy;
 
+	http_setup(easy, &call->client->params);
 	EASY_SET(easy, CURLOPT_PRIVATE, call);
-	EASY_SET(easy, CURLOPT_URL, client->url);
-	EASY_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	EASY_SET(easy, CURLOPT_NOSIGNAL, 1L);
-	/* Else a cancel waits for the thread that resolves the name. */
-	EASY_SET(easy, CURLOPT_QUICK_EXIT, 1L);
-	EASY_SET(easy, CURLOPT_TIMEOUT_MS, (long)client->params.timeout_ms);
-	EASY_SET(easy, CURLOPT_CONNECTTIMEOUT_MS,
-	    (long)client->params.connect_timeout_ms);
-	EASY_SET(easy, CURLOPT_USERAGENT, "dlo/" PACKAGE_VERSION);
 	EASY_SET(easy, CURLOPT_WRITEFUNCTION, on_body);
 	EASY_SET(easy, CURLOPT_WRITEDATA, call);
 	EASY_SET(easy, CURLOPT_HEADERFUNCTION, on_header);
 	EASY_SET(easy, CURLOPT_HEADERDATA, call);
 	EASY_SET(easy, CURLOPT_ERRORBUFFER, call->error);
-	if (client->params.fresh) {
-		EASY_SET(easy, CURLOPT_FRESH_CONNECT, 1L);
-		EASY_SET(easy, CURLOPT_FORBID_REUSE, 1L);
-	}
-	if (client->method == NULL) {
-		EASY_SET(easy, CURLOPT_HTTPGET, 1L);
-		return;
-	}
-	EASY_SET(easy, CURLOPT_POST, 1L);
-	if (strcmp(client->method, "POST") != 0)
-		EASY_SET(easy, CURLOPT_CUSTOMREQUEST, client->method);
 }
 
 static struct http_client_call *
@@ -356,7 +253,7 @@ call_take(struct http_client *client)
 	call = xcalloc(1, sizeof(*call));
 	call->client = client;
 	call->easy = curl_easy_init();
-	check(call->easy != NULL, "easy_init", "out of memory");
+	http_curl_check(call->easy != NULL, "easy_init", "out of memory");
 	set_up(call);
 	return call;
 }
@@ -403,6 +300,7 @@ http_client_start(struct http_client *client, const struct buf *lines,
 	call->cb = cb;
 	call->arg = arg;
 	call->head_whole = false;
+	call->head_bytes = 0;
 	call->read_bytes = 0;
 	call->error[0] = '\0';
 	buf_reset(&call->kept);
@@ -410,13 +308,14 @@ http_client_start(struct http_client *client, const struct buf *lines,
 	if (lines != NULL)
 		buf_add(&call->lines, buf_peek(lines), lines->len);
 	EASY_SET(call->easy, CURLOPT_HTTPHEADER, list_lines(call));
-	if (client->method != NULL) {
+	if (client->params.method != NULL) {
 		EASY_SET(call->easy, CURLOPT_POSTFIELDS,
 		    body_bytes > 0 ? body : "");
 		EASY_SET(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
 		    (curl_off_t)body_bytes);
 	}
-	check_multi(curl_multi_add_handle(client->multi, call->easy), "add");
+	http_curl_multi(curl_multi_add_handle(client->multi, call->easy),
+	    "add");
 	LIST_INSERT_HEAD(&client->calls, call, entry);
 	return call;
 }
@@ -426,7 +325,7 @@ http_client_cancel(struct http_client_call *call)
 {
 	struct http_client *client = call->client;
 
-	check_multi(curl_multi_remove_handle(client->multi, call->easy),
+	http_curl_multi(curl_multi_remove_handle(client->multi, call->easy),
 	    "remove");
 	LIST_REMOVE(call, entry);
 	LIST_INSERT_HEAD(&client->spare, call, entry);
@@ -438,9 +337,32 @@ init_once(void)
 	static bool done;
 
 	if (!done)
-		check_easy(curl_global_init(CURL_GLOBAL_DEFAULT),
+		http_curl_easy(curl_global_init(CURL_GLOBAL_DEFAULT),
 		    "global_init");
 	done = true;
+}
+
+/* A copy that lasts as long as the client. */
+static void
+keep(struct http_client *client, const char **text)
+{
+	char *copy = xstrdup(*text);
+
+	assert(client->text_count < array_len(client->texts));
+	client->texts[client->text_count++] = copy;
+	*text = copy;
+}
+
+static void
+keep_params(struct http_client *client, const struct http_client_params *params)
+{
+	client->params = *params;
+	keep(client, &client->params.url);
+	keep(client, &client->params.method);
+	keep(client, &client->params.socket);
+	keep(client, &client->params.ca);
+	keep(client, &client->params.cert);
+	keep(client, &client->params.key);
 }
 
 struct http_client *
@@ -450,14 +372,12 @@ http_client_new(struct loop *loop, const struct http_client_params *params)
 
 	init_once();
 	client->loop = loop;
-	client->params = *params;
-	client->url = xstrdup(params->url);
-	client->method = xstrdup(params->method);
+	keep_params(client, params);
 	client->timer = loop_timer_new(loop, on_due, client);
 	LIST_INIT(&client->calls);
 	LIST_INIT(&client->spare);
 	client->multi = curl_multi_init();
-	check(client->multi != NULL, "multi_init", "out of memory");
+	http_curl_check(client->multi != NULL, "multi_init", "out of memory");
 	MULTI_SET(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	MULTI_SET(client->multi, CURLMOPT_SOCKETDATA, client);
 	MULTI_SET(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -478,9 +398,9 @@ http_client_free(struct http_client *client)
 		http_client_cancel(call);
 	while ((call = LIST_FIRST(&client->spare)) != NULL)
 		call_free(call);
-	check_multi(curl_multi_cleanup(client->multi), "cleanup");
+	http_curl_multi(curl_multi_cleanup(client->multi), "cleanup");
 	loop_timer_free(client->loop, client->timer);
-	free(client->url);
-	free(client->method);
+	while (client->text_count > 0)
+		free(client->texts[--client->text_count]);
 	free(client);
 }

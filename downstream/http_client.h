@@ -2,7 +2,9 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * HTTP requests to one URL: libcurl's multi interface on the loop, with
- * connections kept alive and handles reused. Redirects are not followed.
+ * connections kept alive and handles reused. Redirects are not followed. With
+ * https the peer and its name are verified, and requests share connections
+ * where the peer speaks HTTP/2.
  *
  * A request ends by its answer (the callback, once, never inside
  * http_client_start) or by http_client_cancel; the call is gone then. From
@@ -30,6 +32,8 @@ struct http_client_call;
 #define HTTP_CLIENT_KEEP_MAX 4096
 /* … and this much read to save the connection; then it is closed. */
 #define HTTP_CLIENT_READ_MAX 262144
+/* An answer with more headers than this is broken. */
+#define HTTP_CLIENT_HEAD_MAX 65536
 
 /* All but the first: there is no answer, and `error` says why. */
 enum http_client_result {
@@ -48,6 +52,10 @@ struct http_client_params {
 	int64_t connect_timeout_ms; /* name, TCP and TLS; 0: libcurl's */
 	unsigned connections;	    /* kept open at most, ≥ 1 */
 	bool fresh;		    /* a new connection for each request */
+	const char *socket;	    /* unix socket to connect to; NULL: none */
+	const char *ca;		    /* PEM files; NULL: the system's, or none */
+	const char *cert;
+	const char *key;
 };
 
 struct http_client_answer {
@@ -74,7 +82,10 @@ struct http_client *http_client_new(struct loop *,
 struct http_client_call *http_client_start(struct http_client *,
     const struct buf *lines, const void *body, size_t body_bytes,
     http_client_cb *, void *arg) must_use;
-/* Closes its connection if the request is on its way; no callback. */
+/*
+ * If the request is on its way its connection is closed (HTTP/2: its stream
+ * reset); no callback.
+ */
 void http_client_cancel(struct http_client_call *);
 /* Cancels all calls; not from a callback. NULL is fine. */
 void http_client_free(struct http_client *);

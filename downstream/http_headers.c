@@ -2,46 +2,48 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "downstream/http_headers.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config/conf.h"
+#include "downstream/http_event.h"
+#include "downstream/http_line.h"
 #include "downstream/trace.h"
-#include "lib/text.h"
+#include "lib/log.h"
 
 static void
-end_line(struct buf *lines)
+add_configured(struct http_headers *h, const struct conf_header *item)
 {
-	buf_add_u8(lines, 0);
+	if (item->value == NULL)
+		return;
+	if (item->value[strspn(item->value, " ")] == '\0')
+		buf_printf(&h->fixed, "%s;", item->name);
+	else
+		buf_printf(&h->fixed, "%s: %s", item->name, item->value);
+	http_line_end(&h->fixed);
+	if (strcasecmp(item->name, "Content-Type") == 0)
+		h->has_content_type = true;
+	else if (strcasecmp(item->name, "Content-Encoding") == 0)
+		h->has_content_encoding = true;
+	else if (strcasecmp(item->name, "traceparent") == 0)
+		h->has_traceparent = true;
 }
 
 void
-http_headers_init(struct http_headers *h, const struct conf_headers *conf)
+http_headers_init(struct http_headers *h, const struct conf_http *conf)
 {
-	const struct conf_header *item;
 	size_t i;
 
 	memset(h, 0, sizeof(*h));
+	h->event = conf->format == CONF_FORMAT_CLOUDEVENTS;
 	/* What libcurl would add by itself. */
 	buf_add_str(&h->fixed, "Expect:");
-	end_line(&h->fixed);
-	for (i = 0; i < conf->count; i++) {
-		item = &conf->items[i];
-		if (item->value == NULL)
-			continue;
-		if (item->value[strspn(item->value, " ")] == '\0')
-			buf_printf(&h->fixed, "%s;", item->name);
-		else
-			buf_printf(&h->fixed, "%s: %s", item->name,
-			    item->value);
-		end_line(&h->fixed);
-		if (strcasecmp(item->name, "Content-Type") == 0)
-			h->has_content_type = true;
-		else if (strcasecmp(item->name, "Content-Encoding") == 0)
-			h->has_content_encoding = true;
-		else if (strcasecmp(item->name, "traceparent") == 0)
-			h->has_traceparent = true;
+	http_line_end(&h->fixed);
+	for (i = 0; i < conf->headers.count; i++)
+		add_configured(h, &conf->headers.items[i]);
+	for (i = 0; i < conf->forward_headers.count; i++) {
+		buf_add_str(&h->forward, conf->forward_headers.items[i]);
+		http_line_end(&h->forward);
 	}
 }
 
@@ -49,51 +51,7 @@ void
 http_headers_clear(struct http_headers *h)
 {
 	buf_clear(&h->fixed);
-}
-
-static void
-add_spaces(struct buf *lines, size_t count)
-{
-	while (count-- > 0)
-		buf_add_str(lines, "%20");
-}
-
-/* A header of bytes from the wire; without bytes there is none. */
-static void
-add_text(struct buf *lines, const char *name, const struct attempt_text *text)
-{
-	size_t before = 0, after = 0;
-
-	if (text->len == 0)
-		return;
-	while (before < text->len && text->ptr[before] == ' ')
-		before++;
-	while (after < text->len - before &&
-	    text->ptr[text->len - after - 1] == ' ')
-		after++;
-	buf_add_str(lines, name);
-	buf_add_str(lines, ": ");
-	add_spaces(lines, before);
-	text_percent(lines, text->ptr + before, text->len - before - after);
-	add_spaces(lines, after);
-	end_line(lines);
-}
-
-static void
-add_number(struct buf *lines, const char *name, int64_t number)
-{
-	buf_printf(lines, "%s: %" PRId64, name, number);
-	end_line(lines);
-}
-
-/* A header whose bytes are known to be good ones. */
-static void
-add_raw(struct buf *lines, const char *name, const struct attempt_text *text)
-{
-	buf_add_str(lines, name);
-	buf_add_str(lines, ": ");
-	buf_add(lines, text->ptr, text->len);
-	end_line(lines);
+	buf_clear(&h->forward);
 }
 
 static void
@@ -101,14 +59,15 @@ add_content(const struct http_headers *h, const struct attempt *attempt,
     struct buf *lines)
 {
 	if (!h->has_content_type && attempt->content_type.len > 0) {
-		add_text(lines, "Content-Type", &attempt->content_type);
+		http_line_text(lines, "Content-Type", &attempt->content_type);
 	} else if (!h->has_content_type) {
 		/* Else libcurl says that it is a form. */
 		buf_add_str(lines, "Content-Type:");
-		end_line(lines);
+		http_line_end(lines);
 	}
 	if (!h->has_content_encoding)
-		add_text(lines, "Content-Encoding", &attempt->content_encoding);
+		http_line_text(lines, "Content-Encoding",
+		    &attempt->content_encoding);
 }
 
 static void
@@ -117,23 +76,93 @@ add_trace(const struct http_headers *h, const struct attempt *attempt,
 {
 	if (h->has_traceparent || !trace_parent_valid(&attempt->traceparent))
 		return;
-	add_raw(lines, "traceparent", &attempt->traceparent);
+	http_line_raw(lines, "traceparent", &attempt->traceparent);
 	if (trace_state_valid(&attempt->tracestate))
-		add_raw(lines, "tracestate", &attempt->tracestate);
+		http_line_raw(lines, "tracestate", &attempt->tracestate);
+}
+
+static bool
+is_forwarded(const struct http_headers *h, const struct attempt_text *name)
+{
+	const char *item = (const char *)buf_peek(&h->forward);
+	const char *end = item + h->forward.len;
+	size_t len;
+
+	for (; item < end; item += len + 1) {
+		len = strlen(item);
+		if (len == name->len && memcmp(item, name->ptr, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+forward(const struct attempt_header *header, struct buf *lines)
+{
+	buf_add(lines, header->name.ptr, header->name.len);
+	if (header->value.len > 0) {
+		buf_add_str(lines, ": ");
+		http_line_value(lines, &header->value);
+	} else {
+		buf_add_str(lines, ";");
+	}
+	http_line_end(lines);
+}
+
+static void
+log_left_out(const struct attempt *attempt, const struct attempt_header *header)
+{
+	log_info("header_left_out",
+	    LOG_BYTES("pipeline", attempt->pipeline.ptr, attempt->pipeline.len),
+	    LOG_BYTES("id", attempt->id.ptr, attempt->id.len),
+	    LOG_BYTES("name", header->name.ptr, header->name.len),
+	    LOG_UINT("bytes", header->value.len));
+}
+
+/* What the message brings along, as far as there is room. */
+static void
+add_carried(const struct http_headers *h, const struct attempt *attempt,
+    bool event, struct buf *lines)
+{
+	size_t start = lines->len, before, i;
+	const struct attempt_header *header;
+
+	for (i = 0; i < attempt->header_count; i++) {
+		header = &attempt->headers[i];
+		before = lines->len;
+		if (header->value.len > HTTP_HEADERS_LINE_MAX) {
+			log_left_out(attempt, header);
+			continue;
+		}
+		if (is_forwarded(h, &header->name))
+			forward(header, lines);
+		if (event)
+			http_event_attribute(attempt, i, lines);
+		if (lines->len - before > HTTP_HEADERS_LINE_MAX ||
+		    lines->len - start > HTTP_HEADERS_FORWARD_MAX) {
+			lines->len = before;
+			log_left_out(attempt, header);
+		}
+	}
 }
 
 void
 http_headers_write(const struct http_headers *h, const struct attempt *attempt,
     struct buf *lines)
 {
+	bool event = h->event && http_event_carried(attempt);
+
 	buf_add(lines, buf_peek(&h->fixed), h->fixed.len);
 	add_content(h, attempt, lines);
-	add_text(lines, "Idempotency-Key", &attempt->id);
-	add_text(lines, "Dlo-Id", &attempt->id);
-	add_text(lines, "Dlo-Pipeline", &attempt->pipeline);
-	add_number(lines, "Dlo-Attempt", attempt->number);
-	add_number(lines, "Dlo-Redrives", attempt->redrives);
-	add_text(lines, "Dlo-Routing-Key", &attempt->routing_key);
-	add_text(lines, "Dlo-Exchange", &attempt->exchange);
+	http_line_text(lines, "Idempotency-Key", &attempt->id);
+	http_line_text(lines, "Dlo-Id", &attempt->id);
+	http_line_text(lines, "Dlo-Pipeline", &attempt->pipeline);
+	http_line_number(lines, "Dlo-Attempt", attempt->number);
+	http_line_number(lines, "Dlo-Redrives", attempt->redrives);
+	http_line_text(lines, "Dlo-Routing-Key", &attempt->routing_key);
+	http_line_text(lines, "Dlo-Exchange", &attempt->exchange);
 	add_trace(h, attempt, lines);
+	if (h->event && !event)
+		http_event_make(attempt, lines);
+	add_carried(h, attempt, event, lines);
 }

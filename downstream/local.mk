@@ -16,8 +16,18 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/handler_noop.c \
 	downstream/http_client.c \
 	downstream/http_client.h \
+	downstream/http_curl.c \
+	downstream/http_curl.h \
+	downstream/http_event.c \
+	downstream/http_event.h \
 	downstream/http_headers.c \
 	downstream/http_headers.h \
+	downstream/http_line.c \
+	downstream/http_line.h \
+	downstream/http_result.c \
+	downstream/http_result.h \
+	downstream/http_setup.c \
+	downstream/http_setup.h \
 	downstream/http_verdict.c \
 	downstream/http_verdict.h \
 	downstream/probe.c \

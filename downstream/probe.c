@@ -204,15 +204,15 @@ probe_params_of(const char *name, const struct conf_probe *conf)
 
 struct probe_driver *
 probe_driver_new(struct loop *loop, struct stream_net *net,
-    const struct conf_probe *conf)
+    const struct conf_downstream *conf)
 {
-	switch (conf->kind) {
+	switch (conf->probe.kind) {
 	case CONF_PROBE_NONE:
 		return NULL;
 	case CONF_PROBE_HTTP:
-		return probe_http_new(loop, conf->url, conf->expect);
+		return probe_http_new(loop, conf);
 	case CONF_PROBE_TCP:
-		return probe_tcp_new(net, &conf->address);
+		return probe_tcp_new(net, &conf->probe.address);
 	case CONF_PROBE_EXEC:
 	case CONF_PROBE_AMQP:
 		break;

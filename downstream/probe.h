@@ -17,6 +17,7 @@
 #include "lib/stream.h"
 
 struct conf_address;
+struct conf_downstream;
 struct conf_probe;
 struct probe;
 struct probe_driver;
@@ -62,15 +63,19 @@ struct probe_driver {
 	const struct probe_driver_ops *ops;
 };
 
-/* GETs a URL (copied) and wants the status `expect`. */
-struct probe_driver *probe_http_new(struct loop *, const char *url,
-    unsigned expect);
+/*
+ * GETs the probe's URL and wants its status, with the TLS files of the
+ * downstream's http; by its socket if host and port are the same. Copies what
+ * it needs.
+ */
+struct probe_driver *probe_http_new(struct loop *,
+    const struct conf_downstream *);
 /* Connects and closes. Copies the address. */
 struct probe_driver *probe_tcp_new(struct stream_net *,
     const struct conf_address *);
 /* The one that the configuration asks for; NULL for CONF_PROBE_NONE. */
 struct probe_driver *probe_driver_new(struct loop *, struct stream_net *,
-    const struct conf_probe *);
+    const struct conf_downstream *);
 
 /* What a probe tells after each try. */
 struct probe_event {

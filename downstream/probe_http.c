@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
+#include "config/conf.h"
 #include "downstream/http_client.h"
 #include "lib/xalloc.h"
 
@@ -67,8 +70,22 @@ http_free(struct probe_driver *driver)
 	free(http);
 }
 
+/* Whether both URLs have the same scheme, host and port, as written. */
+static bool
+same_place(const char *a, const char *b)
+{
+	size_t len;
+
+	if (a == NULL || b == NULL)
+		return false;
+	len = strlen("https://");
+	len += strcspn(a + len, "/?");
+	return strncasecmp(a, b, len) == 0 &&
+	    (b[len] == '\0' || b[len] == '/' || b[len] == '?');
+}
+
 struct probe_driver *
-probe_http_new(struct loop *loop, const char *url, unsigned expect)
+probe_http_new(struct loop *loop, const struct conf_downstream *conf)
 {
 	static const struct probe_driver_ops ops = {
 		.start = http_start,
@@ -76,15 +93,20 @@ probe_http_new(struct loop *loop, const char *url, unsigned expect)
 		.free = http_free,
 	};
 	/* A connection that is kept open would hide that new ones fail. */
-	const struct http_client_params params = {
-		.url = url,
+	struct http_client_params params = {
+		.url = conf->probe.url,
 		.connections = 1,
 		.fresh = true,
+		.ca = conf->http.ca,
+		.cert = conf->http.cert,
+		.key = conf->http.key,
 	};
 	struct probe_http *http = xcalloc(1, sizeof(*http));
 
+	if (same_place(conf->http.url, conf->probe.url))
+		params.socket = conf->http.socket;
 	http->base.ops = &ops;
 	http->client = http_client_new(loop, &params);
-	http->expect = expect;
+	http->expect = conf->probe.expect;
 	return &http->base;
 }

@@ -366,8 +366,7 @@ start_probes(struct redrive *r)
 		if (conf->probe.kind != CONF_PROBE_NONE)
 			driver = r->env.driver_new != NULL
 			    ? r->env.driver_new(r->env.arg, conf)
-			    : probe_driver_new(r->env.loop, r->env.net,
-				  &conf->probe);
+			    : probe_driver_new(r->env.loop, r->env.net, conf);
 		r->healths[i].redrive = r;
 		r->healths[i].conf = conf;
 		r->healths[i].probe = probe_new(r->env.loop, &params, driver,

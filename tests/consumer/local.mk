@@ -3,6 +3,7 @@
 CONSUMER_TESTS_LDADD = $(CONSUMER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	tests/consumer/test_budget \
+	tests/consumer/test_carry \
 	tests/consumer/test_consumer \
 	tests/consumer/test_dedup \
 	tests/consumer/test_lanes \
@@ -11,6 +12,8 @@ check_PROGRAMS += \
 	tests/consumer/test_rules
 tests_consumer_test_budget_SOURCES = tests/consumer/test_budget.c tests/unit.h
 tests_consumer_test_budget_LDADD = $(CONSUMER_TESTS_LDADD)
+tests_consumer_test_carry_SOURCES = tests/consumer/test_carry.c tests/unit.h
+tests_consumer_test_carry_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_consumer_SOURCES = tests/consumer/test_consumer.c \
 	tests/unit.h
 tests_consumer_test_consumer_LDADD = tests/sim/libsim.a \

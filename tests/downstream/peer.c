@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/xalloc.h"
@@ -145,14 +146,11 @@ static void
 peer_ready(void *arg, unsigned ready)
 {
 	struct peer *peer = arg;
-	struct sockaddr_in from;
-	socklen_t len = sizeof(from);
 	struct peer_conn *conn;
 	int fd;
 
 	(void)ready;
-	fd = accept4(peer->fd, (struct sockaddr *)&from, &len,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(peer->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	peer->accepted++;
@@ -197,6 +195,23 @@ peer_refuse(struct peer *peer)
 	loop_fd_free(peer->loop, peer->watch);
 	close(peer->fd);
 	peer->fd = -1;
+}
+
+void
+peer_listen_unix(struct peer *peer, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	peer_refuse(peer);
+	must(strlen(path) < sizeof(address.sun_path));
+	memcpy(address.sun_path, path, strlen(path));
+	peer->fd =
+	    socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	must(peer->fd >= 0);
+	must(bind(peer->fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	must(listen(peer->fd, 128) == 0);
+	peer->watch = loop_fd_new(peer->loop, peer->fd, peer_ready, peer);
+	loop_fd_want(peer->loop, peer->watch, LOOP_READ);
 }
 
 void

@@ -31,6 +31,8 @@ void peer_free(struct peer *);
 uint16_t peer_port(const struct peer *);
 /* `answer` (not copied) from the status line on; NULL: 204. */
 void peer_set(struct peer *, enum peer_mode, const char *answer, size_t len);
+/* Listens at that path, and no longer at its port. */
+void peer_listen_unix(struct peer *, const char *path);
 /* Closes the listening socket: connections are refused from now on. */
 void peer_refuse(struct peer *);
 /* Called after each whole request, before the answer. */

@@ -62,8 +62,9 @@ setup(void **state)
 	struct world *w = xcalloc(1, sizeof(*w));
 	size_t i;
 
+	/* Nobody listens there; it must not matter. */
 	for (i = 0; i < array_len(proxies); i++)
-		unsetenv(proxies[i]);
+		setenv(proxies[i], "http://127.0.0.1:1", 1);
 	log_open(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
 	w->loop = loop_libevent_new();
 	w->peer = peer_new(w->loop);
@@ -264,6 +265,50 @@ waits_for_a_date(void **state)
 	check(w, OUTCOME_RETRY, "http.503");
 	/* Whatever time the test took: not later than asked for. */
 	assert_in_range(w->verdict.delay_ms, 1, 3600000);
+}
+
+/* Headers without an end are no answer. */
+static void
+bounds_the_head(void **state)
+{
+	struct world *w = *state;
+	struct buf answer = { 0 };
+	int i;
+
+	buf_add_str(&answer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+	for (i = 0; i < 8; i++) {
+		buf_printf(&answer, "X-%d: ", i);
+		memset(buf_reserve(&answer, 10000), 'x', 10000);
+		buf_claim(&answer, 10000);
+		buf_add_str(&answer, "\r\n");
+	}
+	buf_add_str(&answer, "\r\n");
+	peer_set(w->peer, PEER_ANSWER, (char *)buf_peek(&answer), answer.len);
+	attempt(w);
+	check(w, OUTCOME_RETRY, "http.broken");
+	buf_clear(&answer);
+}
+
+static void
+forwards_headers(void **state)
+{
+	static const char *const names[] = { "x-tenant", "x-empty" };
+	static const struct attempt_header headers[] = {
+		{ TEXT("x-tenant"), TEXT("a\r\nEvil: 1") },
+		{ TEXT("x-empty"), { "", 0 } },
+		{ TEXT("x-other"), TEXT("b") },
+	};
+	struct world *w = *state;
+
+	w->conf.forward_headers = (struct conf_texts){ names, 2 };
+	w->attempt.headers = headers;
+	w->attempt.header_count = array_len(headers);
+	attempt(w);
+	check(w, OUTCOME_OK, "http.204");
+	assert_string_equal(peer_header(w->peer, "x-tenant"), "a%0D%0AEvil: 1");
+	assert_non_null(strstr(peer_head(w->peer), "\r\nx-empty:\r\n"));
+	assert_null(peer_header(w->peer, "x-other"));
+	assert_null(peer_header(w->peer, "Evil"));
 }
 
 static void
@@ -531,6 +576,29 @@ cancels(void **state)
 	assert_int_equal(peer_requests(w->peer), 3);
 }
 
+/* The host of the URL is only a name then. */
+static void
+connects_to_a_socket(void **state)
+{
+	struct world *w = *state;
+	char folder[] = "/tmp/dlo-test-XXXXXX", path[64];
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/peer", folder);
+	w->conf.url = "http://nosuch.invalid/charge";
+	w->conf.socket = path;
+	attempt(w);
+	check(w, OUTCOME_RETRY, "http.connect");
+	peer_listen_unix(w->peer, path);
+	attempt(w);
+	check(w, OUTCOME_OK, "http.204");
+	assert_string_equal(peer_header(w->peer, "Host"), "nosuch.invalid");
+	attempt(w);
+	assert_int_equal(peer_accepted(w->peer), 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 /* What is under way when the handler goes: teardown frees it. */
 static void
 is_freed_under_way(void **state)
@@ -622,6 +690,8 @@ main(void)
 		TEST(judges_answers),
 		TEST(follows_no_redirect),
 		TEST(waits_for_a_date),
+		TEST(bounds_the_head),
+		TEST(forwards_headers),
 		TEST(says_what_it_is),
 		TEST(uses_the_method),
 		TEST(sends_no_body),
@@ -636,6 +706,7 @@ main(void)
 		TEST(outlives_a_closed_connection),
 		TEST(outlives_a_connection_closed_under_it),
 		TEST(cancels),
+		TEST(connects_to_a_socket),
 		TEST(is_freed_under_way),
 		TEST(is_freed_while_resolving),
 		TEST(acts_from_a_callback),

@@ -6,6 +6,7 @@
 #include "config/conf.h"
 #include "downstream/http_headers.h"
 #include "downstream/trace.h"
+#include "lib/log.h"
 
 #define TEXT(s) \
 	{ \
@@ -87,7 +88,7 @@ static const struct attempt plain = {
 
 /* The lines, each with a | after it. */
 static void
-check(const struct conf_headers *conf, const struct attempt *attempt,
+check(const struct conf_http *conf, const struct attempt *attempt,
     const char *expected)
 {
 	struct http_headers headers;
@@ -109,7 +110,7 @@ check(const struct conf_headers *conf, const struct attempt *attempt,
 static void
 tells_of_the_attempt(void **state)
 {
-	const struct conf_headers none = { NULL, 0 };
+	const struct conf_http none = { 0 };
 	struct attempt a = plain;
 
 	(void)state;
@@ -144,7 +145,7 @@ static const struct {
 static void
 escapes_values(void **state)
 {
-	const struct conf_headers none = { NULL, 0 };
+	const struct conf_http none = { 0 };
 	struct attempt a = plain;
 	struct buf expected = { 0 };
 	size_t i;
@@ -175,7 +176,9 @@ prefers_the_configured(void **state)
 		{ "Content-Encoding", "br", NULL },
 		{ "Traceparent", "mine", NULL },
 	};
-	const struct conf_headers conf = { items, array_len(items) };
+	const struct conf_http conf = {
+		.headers = { items, array_len(items) },
+	};
 	struct attempt a = plain;
 
 	(void)state;
@@ -189,6 +192,171 @@ prefers_the_configured(void **state)
 	    "Traceparent: mine|" REST);
 }
 
+#define PLAIN	"Expect:|" CONTENT REST
+#define MANY_X	4096
+#define LONG_ID "x-long: "
+
+static void
+forwards_what_is_named(void **state)
+{
+	static const char *const names[] = { "x-a", "x-b" };
+	static const struct attempt_header headers[] = {
+		{ TEXT("x-b"), TEXT("\xc3\xa4 %\0\r\n") },
+		{ TEXT("X-A"), TEXT("another") },
+		{ TEXT("x-a"), { "", 0 } },
+		{ TEXT("cloudEvents:id"), TEXT("1") },
+	};
+	const struct conf_http conf = { .forward_headers = { names, 2 } };
+	struct attempt a = plain;
+
+	(void)state;
+	a.headers = headers;
+	a.header_count = array_len(headers);
+	check(&conf, &a, PLAIN "x-b: %C3%A4 %25%00%0D%0A|x-a;|");
+}
+
+/* Never cut: half of a value is another value. */
+static void
+leaves_out_what_is_too_long(void **state)
+{
+	static const char *const names[] = { "x-long", "x-a" };
+	static char text[MANY_X];
+	const size_t most = MANY_X - strlen(LONG_ID) - 1; /* a NUL ends it */
+	struct attempt_header headers[] = {
+		{ TEXT("x-long"), { text, most } },
+		{ TEXT("x-a"), TEXT("b") },
+	};
+	const struct conf_http conf = { .forward_headers = { names, 2 } };
+	struct buf expected = { 0 };
+	struct attempt a = plain;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	a.headers = headers;
+	a.header_count = array_len(headers);
+	buf_printf(&expected, PLAIN LONG_ID "%.*s|x-a: b|", (int)most, text);
+	check(&conf, &a, buf_str(&expected));
+	headers[0].value.len++;
+	check(&conf, &a, PLAIN "x-a: b|");
+	/* What counts is what is sent. */
+	headers[0].value.len = most / 2;
+	memset(text, '%', sizeof(text));
+	check(&conf, &a, PLAIN "x-a: b|");
+	buf_clear(&expected);
+}
+
+static void
+bounds_all_of_them(void **state)
+{
+	static const char *const names[] = { "x-0", "x-1", "x-2", "x-3", "x-4",
+		"x-5" };
+	static char text[4000];
+	const struct conf_http conf = { .forward_headers = { names, 6 } };
+	struct attempt_header headers[6];
+	struct buf expected = { 0 };
+	struct attempt a = plain;
+	size_t i;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	buf_add_str(&expected, PLAIN);
+	for (i = 0; i < array_len(headers); i++) {
+		headers[i].name = (struct attempt_text){ names[i], 3 };
+		headers[i].value = (struct attempt_text){ text, sizeof(text) };
+		if (i == 5)
+			headers[i].value.len = 10;
+		/* Four fit, the fifth does not, the sixth is small. */
+		if (i != 4)
+			buf_printf(&expected, "%s: %.*s|", names[i],
+			    (int)headers[i].value.len, text);
+	}
+	a.headers = headers;
+	a.header_count = array_len(headers);
+	check(&conf, &a, buf_str(&expected));
+	buf_clear(&expected);
+}
+
+static const struct conf_http events = { .format = CONF_FORMAT_CLOUDEVENTS };
+
+static void
+carries_events(void **state)
+{
+	struct attempt_header headers[] = {
+		{ TEXT("cloudEvents:specversion"), TEXT("1.0") },
+		{ TEXT("cloudEvents:id"), TEXT("a \"b\" %\xc3\xa4") },
+		{ TEXT("cloudEvents_source"), TEXT("/shop") },
+		{ TEXT("cloudEvents:source"), TEXT("/second") },
+		{ TEXT("cloudEvents:type"), TEXT("t\r\nEvil: 1") },
+		{ TEXT("cloudEvents:raw"), TEXT("\xff%") },
+		{ TEXT("cloudEvents:datacontenttype"), TEXT("text/plain") },
+		{ TEXT("cloudEvents:Upper"), TEXT("x") },
+		{ TEXT("cloudEvents:a: b"), TEXT("x") },
+		{ TEXT("cloudEvents:"), TEXT("x") },
+		{ TEXT("cloudEvents:none"), { "", 0 } },
+		{ TEXT("other"), TEXT("x") },
+	};
+	struct attempt a = plain;
+
+	(void)state;
+	a.type = (struct attempt_text)TEXT("unused");
+	a.headers = headers;
+	a.header_count = array_len(headers);
+	check(&events, &a,
+	    PLAIN "ce-specversion: 1.0|ce-id: a%20%22b%22%20%25%C3%A4|"
+		  "ce-source: /shop|ce-type: t%0D%0AEvil:%201|"
+		  "ce-raw: %25FF%2525|");
+	/* One of the four missing: no event. */
+	headers[0].value.len = 0;
+	check(&events, &a,
+	    PLAIN "ce-specversion: 1.0|ce-id: 1|ce-source: /dlo/orders|"
+		  "ce-type: unused|ce-subject: k|");
+	/* A whole event in the body. */
+	a.content_type =
+	    (struct attempt_text)TEXT("Application/CloudEvents+json; x=y");
+	check(&events, &a,
+	    "Expect:|Content-Type: Application/CloudEvents+json; x=y|" REST);
+	headers[0].value.len = 3;
+	check(&events, &a,
+	    "Expect:|Content-Type: Application/CloudEvents+json; x=y|" REST);
+}
+
+static void
+makes_events(void **state)
+{
+	struct attempt a = plain;
+
+	(void)state;
+	check(&events, &a,
+	    PLAIN "ce-specversion: 1.0|ce-id: 1|ce-source: /dlo/orders|"
+		  "ce-type: dlo.message|ce-subject: k|");
+	a.exchange = (struct attempt_text)TEXT("a/\0b");
+	a.routing_key = (struct attempt_text)TEXT("");
+	a.type = (struct attempt_text)TEXT("order.new");
+	a.timestamp_s = 1700000000;
+	check(&events, &a,
+	    "Expect:|" CONTENT
+	    "Idempotency-Key: 1|Dlo-Id: 1|Dlo-Pipeline: orders|Dlo-Attempt: 1|"
+	    "Dlo-Redrives: 0|Dlo-Exchange: a/%00b|"
+	    "ce-specversion: 1.0|ce-id: 1|ce-source: /dlo/orders/a%252F%2500b|"
+	    "ce-type: order.new|ce-time: 2023-11-14T22:13:20.000Z|");
+	a.timestamp_s = INT64_MAX;
+	a.exchange.len = 0;
+	check(&events, &a,
+	    "Expect:|" CONTENT
+	    "Idempotency-Key: 1|Dlo-Id: 1|Dlo-Pipeline: orders|Dlo-Attempt: 1|"
+	    "Dlo-Redrives: 0|"
+	    "ce-specversion: 1.0|ce-id: 1|ce-source: /dlo/orders|"
+	    "ce-type: order.new|");
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	log_open(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+	return 0;
+}
+
 int
 main(void)
 {
@@ -197,7 +365,12 @@ main(void)
 		cmocka_unit_test(tells_of_the_attempt),
 		cmocka_unit_test(escapes_values),
 		cmocka_unit_test(prefers_the_configured),
+		cmocka_unit_test(forwards_what_is_named),
+		cmocka_unit_test(leaves_out_what_is_too_long),
+		cmocka_unit_test(bounds_all_of_them),
+		cmocka_unit_test(carries_events),
+		cmocka_unit_test(makes_events),
 	};
 
-	return cmocka_run_group_tests_name("http_headers", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("http_headers", tests, setup, NULL);
 }

@@ -301,9 +301,11 @@ tries_tcp(void **state)
 		.data = net_data,
 		.gone = net_gone,
 	};
-	const struct conf_probe conf = {
-		.kind = CONF_PROBE_TCP,
-		.address = { .host = "db", .port = 5432 },
+	const struct conf_downstream conf = {
+		.probe = {
+			.kind = CONF_PROBE_TCP,
+			.address = { .host = "db", .port = 5432 },
+		},
 	};
 	struct world *w = *state;
 	unsigned accepted = 0;
@@ -332,9 +334,9 @@ setup_http(void **state)
 	static struct world w;
 
 	log_open(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
-	unsetenv("http_proxy");
-	unsetenv("all_proxy");
-	unsetenv("ALL_PROXY");
+	/* Nobody listens there; it must not matter. */
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
 	memset(&w, 0, sizeof(w));
 	w.loop = loop_libevent_new();
 	*state = &w;
@@ -361,12 +363,14 @@ tries_http(void **state)
 	struct probe_params hasty = { "d", 1, 60000, 1, 1 };
 	struct world *w = *state;
 	struct peer *peer = peer_new(w->loop);
-	struct conf_probe conf = { .kind = CONF_PROBE_HTTP, .expect = 200 };
+	struct conf_downstream conf = {
+		.probe = { .kind = CONF_PROBE_HTTP, .expect = 200 },
+	};
 	char url[64];
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/health",
 	    peer_port(peer));
-	conf.url = url;
+	conf.probe.url = url;
 	w->probe = probe_new(w->loop, &hasty,
 	    probe_driver_new(w->loop, NULL, &conf), probed, w);
 	peer_set(peer, PEER_ANSWER, ok, strlen(ok));
@@ -397,10 +401,13 @@ gives_up_on_silence(void **state)
 	struct world *w = *state;
 	struct peer *peer = peer_new(w->loop);
 	char url[64];
+	const struct conf_downstream conf = {
+		.probe = { .url = url, .expect = 204 },
+	};
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", peer_port(peer));
 	peer_set(peer, PEER_SILENT, NULL, 0);
-	w->probe = probe_new(w->loop, &hasty, probe_http_new(w->loop, url, 204),
+	w->probe = probe_new(w->loop, &hasty, probe_http_new(w->loop, &conf),
 	    probed, w);
 	await(w, 1);
 	assert_string_equal(w->why, "no answer within 200ms");

@@ -6,13 +6,19 @@
     downstream.answer = lambda request: 200
     downstream.wait_requests(3)
 
+With `tls` (an ssl.SSLContext) it speaks https, with `path` it listens at a unix
+socket instead of a port.
+
 An answer is a status, (status, headers), (status, headers, body), or None:
 the connection is cut without an answer. It is called on a thread of its own
 for each connection and may block.
 """
 
 import http.server
+import os
 import socket
+import socketserver
+import ssl
 import threading
 import time
 
@@ -25,6 +31,7 @@ class Request:
         self.method = handler.command
         self.path = handler.path
         self.headers = handler.headers
+        self.peer = handler.peer
         self.body = body
 
     @property
@@ -43,8 +50,43 @@ class Request:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Headers and body in two writes would wait for each other's ACK.
-    disable_nagle_algorithm = True
+
+    @property
+    def peer(self):
+        """The names in the client's certificate; None without one."""
+        if self.server.downstream.tls is None:
+            return None
+        found = self.connection.getpeercert()
+        return found and {key: value for name in found["subject"]
+                          for key, value in name}
+
+    def setup(self):
+        # Here and not in the thread that accepts: a handshake takes its time.
+        if self.server.downstream.tls is not None:
+            self._start_tls()
+        # Headers and body in two writes would wait for each other's ACK.
+        self.disable_nagle_algorithm = self.server.downstream.path is None
+        super().setup()
+
+    def _start_tls(self):
+        connections = self.server.connections
+        connections.discard(self.request)
+        self.request = self.server.downstream.tls.wrap_socket(
+            self.request, server_side=True, do_handshake_on_connect=False)
+        connections.add(self.request)
+        try:
+            self.request.do_handshake()
+        except ssl.SSLError:
+            # Closed with bytes unread, the reset could overtake the alert.
+            with socket.socket(fileno=self.request.detach()) as plain:
+                plain.shutdown(socket.SHUT_WR)
+                while plain.recv(65536):
+                    pass
+            raise
+
+    def finish(self):
+        super().finish()
+        self.server.shutdown_request(self.request)
 
     def _serve(self):
         length = int(self.headers.get("Content-Length") or 0)
@@ -62,6 +104,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        if self.server.downstream.hang_up:
+            self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_HEAD = _serve
 
@@ -74,10 +118,16 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port, downstream):
+    def __init__(self, address, downstream):
         self.downstream = downstream
         self.connections = set()
-        super().__init__(("127.0.0.1", port), _Handler)
+        if isinstance(address, str):
+            self.address_family = socket.AF_UNIX
+        super().__init__(address, _Handler)
+
+    def server_bind(self):
+        # HTTPServer's would look up the name of its address.
+        socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request, client_address):
         self.connections.add(request)
@@ -92,10 +142,13 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class Downstream:
-    """Listens on a free loopback port from the start."""
+    """Listens on a free loopback port (or at `path`) from the start."""
 
-    def __init__(self, answer=lambda request: 200):
+    def __init__(self, answer=lambda request: 200, tls=None, path=None):
         self.answer = answer
+        self.tls = tls
+        self.path = path
+        self.hang_up = False  # after each answer, without a word about it
         self.requests = []
         self._changed = threading.Condition()
         self._server = None
@@ -104,12 +157,20 @@ class Downstream:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/"
+        if self.path is not None:
+            return "http://localhost/"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/"
 
     def up(self):
-        """Listens (again), on the same port."""
-        self._server = _Server(self.port, self)
-        self.port = self._server.server_address[1]
+        """Listens (again), at the same place."""
+        if self.path is not None:
+            if os.path.exists(self.path):
+                os.unlink(self.path)
+            self._server = _Server(self.path, self)
+        else:
+            self._server = _Server(("127.0.0.1", self.port), self)
+            self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,),
                          daemon=True).start()
 

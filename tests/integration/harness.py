@@ -277,9 +277,9 @@ class Case(unittest.TestCase):
 
     # ---- our programs
 
-    def downstream(self, answer=lambda request: 200):
+    def downstream(self, answer=lambda request: 200, **more):
         """An HTTP downstream, closed at the end of the test."""
-        downstream = Downstream(answer)
+        downstream = Downstream(answer, **more)
         self.addCleanup(downstream.close)
         return downstream
 

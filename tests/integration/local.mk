@@ -7,11 +7,13 @@ EXTRA_DIST += \
 	tests/integration/downstream.py \
 	tests/integration/harness.py \
 	tests/integration/hostile.py \
+	tests/integration/nghttpd.py \
 	tests/integration/program.py \
 	tests/integration/redrive_case.py \
 	tests/integration/run.py \
 	tests/integration/test_cluster.py \
 	tests/integration/test_consumer_hostile.py \
+	tests/integration/test_consumer_http.py \
 	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_order.py \
 	tests/integration/test_consumer_outcomes.py \

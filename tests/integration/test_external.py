@@ -17,13 +17,13 @@ class External(harness.Case):
     def setUp(self):
         super().setUp()
         authority = Authority(self.folder)
-        server = authority.sign("server", "subjectAltName=DNS:localhost")
-        self.client = authority.sign("dlo", "extendedKeyUsage=clientAuth")
+        cert, key = authority.issue("server", "DNS:localhost")
+        self.client = authority.issue("dlo")
         self.private_broker("\n".join([
             "listeners.ssl.1 = 127.0.0.1:@port:tls@",
-            f"ssl_options.cacertfile = {authority.path('ca')}",
-            f"ssl_options.certfile = {server}.pem",
-            f"ssl_options.keyfile = {server}.key",
+            f"ssl_options.cacertfile = {authority.ca}",
+            f"ssl_options.certfile = {cert}",
+            f"ssl_options.keyfile = {key}",
             "ssl_options.verify = verify_peer",
             "ssl_options.fail_if_no_peer_cert = false",
             "ssl_cert_login_from = common_name",
@@ -32,7 +32,7 @@ class External(harness.Case):
             ["rabbitmq_auth_mechanism_ssl"])
         self.broker.api("PUT", "users/dlo", {"password_hash": "", "tags": ""})
         self.broker.allow(self.vhost, "dlo")
-        self.ca = authority.path("ca")
+        self.ca = authority.ca
         self.declare("orders")
 
     def external(self, down=None, **broker):
@@ -40,8 +40,8 @@ class External(harness.Case):
         return self.config(down, broker={
             "nodes": [f"amqps://localhost:{port}"], "mechanism": "external",
             "user": "dlo", "password": None,
-            "tls": {"ca": self.ca, "cert": self.client + ".pem",
-                    "key": self.client + ".key"}, **broker})
+            "tls": {"ca": self.ca, "cert": self.client[0],
+                    "key": self.client[1]}, **broker})
 
     def test_a_certificate_is_enough(self):
         """No password anywhere; what dies is redriven, and every copy bears

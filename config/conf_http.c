@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "config/conf_http.h"
+
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+#include "config/conf_file.h"
+
+/* As much as a bundle of all authorities of the world may have. */
+#define PEM_BYTES_MAX (4 << 20)
+
+static bool
+is_https(const char *url)
+{
+	return url != NULL && strncmp(url, "https://", 8) == 0;
+}
+
+/* A header of an event: there is one source for them. */
+static bool
+is_event_header(const struct conf_http *http, const char *name)
+{
+	return http->format == CONF_FORMAT_CLOUDEVENTS &&
+	    strncasecmp(name, "ce-", 3) == 0;
+}
+
+static void
+check_headers(struct conf_parse *p, const struct conf_tree *node,
+    const struct conf_http *http)
+{
+	const struct conf_tree *header = conf_tree_get(node, "headers");
+
+	if (header == NULL || header->bad)
+		return;
+	for (header = header->first; header != NULL; header = header->next)
+		if (is_event_header(http, header->key))
+			conf_parse_error_key(p, header,
+			    "is a header that dlo sets itself");
+}
+
+/* Where a configured header of that name stands; NULL: nowhere. */
+static const struct conf_tree *
+configured(const struct conf_tree *node, const char *name)
+{
+	const struct conf_tree *header = conf_tree_get(node, "headers");
+
+	if (header == NULL || header->kind != CONF_TREE_MAP)
+		return NULL;
+	for (header = header->first; header != NULL; header = header->next)
+		if (strcasecmp(header->key, name) == 0)
+			return header;
+	return NULL;
+}
+
+/* HTTP header names do not differ in case. */
+static void
+check_forwarded(struct conf_parse *p, struct conf_tree *node,
+    const struct conf_http *http)
+{
+	struct conf_tree *list = conf_parse_at(node, "forward_headers");
+	const struct conf_tree *other;
+	struct conf_tree *item;
+
+	if (list == NULL || list->kind != CONF_TREE_LIST)
+		return;
+	for (item = list->first; item != NULL; item = item->next) {
+		if (item->bad || item->kind != CONF_TREE_SCALAR)
+			continue;
+		for (other = list->first; other != item; other = other->next)
+			if (other->kind == CONF_TREE_SCALAR &&
+			    strcasecmp(other->text, item->text) == 0)
+				break;
+		if (other != item)
+			conf_parse_error(p, item,
+			    "given twice, first in line %u", other->line);
+		else if ((other = configured(node, item->text)) != NULL)
+			conf_parse_error(p, item,
+			    "is set by headers, in line %u", other->key_line);
+		else if (is_event_header(http, item->text))
+			conf_parse_error(p, item,
+			    "is a header that dlo sets itself");
+	}
+}
+
+/* A file is looked at now: a failed request would come too late. */
+static void
+check_file(struct conf_parse *p, struct conf_tree *node, const char *key,
+    const char *path)
+{
+	struct buf bytes = { 0 };
+	const char *problem;
+
+	if (path == NULL)
+		return;
+	problem = conf_file_read(path, PEM_BYTES_MAX, &bytes, NULL);
+	if (problem == NULL && strstr(buf_str(&bytes), "-----BEGIN ") == NULL)
+		problem = "is no PEM file";
+	if (problem != NULL)
+		conf_parse_error_at(p, node, key, "%s: %s", path, problem);
+	if (bytes.mem != NULL)
+		explicit_bzero(bytes.mem, bytes.space);
+	buf_clear(&bytes);
+}
+
+static void
+check_tls(struct conf_parse *p, struct conf_tree *node,
+    const struct conf_downstream *downstream)
+{
+	static const char *const keys[] = { "ca", "cert", "key" };
+	const struct conf_http *http = &downstream->http;
+	const char *const paths[] = { http->ca, http->cert, http->key };
+	bool probed = is_https(downstream->probe.url);
+	bool used = (p->roles & CONF_ROLE_CONSUMER) != 0 ||
+	    ((p->roles & CONF_ROLE_REDRIVE) != 0 && probed);
+	size_t i;
+
+	if (http->cert != NULL && conf_tree_get(node, "key") == NULL)
+		conf_parse_error_at(p, node, "cert", "needs its key beside it");
+	if (http->key != NULL && conf_tree_get(node, "cert") == NULL)
+		conf_parse_error_at(p, node, "key", "needs its cert beside it");
+	for (i = 0; i < array_len(keys); i++) {
+		if (conf_parse_at(node, keys[i]) == NULL)
+			continue;
+		if (http->url != NULL && !is_https(http->url) && !probed)
+			conf_parse_error_key(p, conf_tree_get(node, keys[i]),
+			    "has no effect: url does not begin with https://");
+		else if (used)
+			check_file(p, node, keys[i], paths[i]);
+	}
+}
+
+static void
+check_socket(struct conf_parse *p, struct conf_tree *node, const char *path)
+{
+	const size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+	if (path != NULL && strlen(path) > max)
+		conf_parse_error_at(p, node, "socket",
+		    "a socket's path has at most %zu bytes", max);
+}
+
+void
+conf_http_check(struct conf_parse *p, struct conf_tree *node,
+    const struct conf_downstream *downstream)
+{
+	struct conf_tree *http = conf_parse_at(node, "http");
+
+	if (http == NULL || http->kind != CONF_TREE_MAP)
+		return;
+	check_headers(p, http, &downstream->http);
+	check_forwarded(p, http, &downstream->http);
+	check_tls(p, http, downstream);
+	check_socket(p, http, downstream->http.socket);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * CloudEvents 1.0 in HTTP's binary mode: an event's attributes are headers
+ * (ce-id, ce-source, …), its data is the body.
+ *
+ * A message that is an event already has them in headers cloudEvents:NAME or
+ * cloudEvents_NAME, as the AMQP binding says; it counts as one when id,
+ * source, specversion and type are there. From any other one is made:
+ *
+ *	id		dlo-id, the same for each attempt
+ *	source		/dlo/PIPELINE/EXCHANGE; the default one: /dlo/PIPELINE
+ *	type		the property type; without it dlo.message
+ *	subject		the routing key
+ *	time		the property timestamp
+ *
+ * A body that is an event as a whole (content type application/cloudevents…)
+ * is sent as it is, without any.
+ */
+#ifndef DLO_DOWNSTREAM_HTTP_EVENT_H
+#define DLO_DOWNSTREAM_HTTP_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "downstream/attempt.h"
+#include "lib/buf.h"
+
+/* Whether the message's headers are those of an event. */
+bool http_event_carried(const struct attempt *);
+/*
+ * Appends the line for one header of an event: none when it is no attribute,
+ * or one that came before.
+ */
+void http_event_attribute(const struct attempt *, size_t header,
+    struct buf *lines);
+/* Appends the lines of an event made from a message that is none. */
+void http_event_make(const struct attempt *, struct buf *lines);
+
+#endif
