@@ -185,6 +185,8 @@ what_is_given_is_taken(void **state)
 	    "    http:\n"
 	    "      url: https://b/\n"
 	    "      headers: {X-A: '', X-B: \"b \\xe9\"}\n"
+	    "      forward_headers: [x-c, ce-id]\n"
+	    "      socket: run/b.sock\n"
 	    "pipelines:\n"
 	    "  p: {queue: {name: q, declare: {type: classic}}, downstream: b,\n"
 	    "      max_body: 100, retry: {factor: 1.5}}\n"
@@ -217,6 +219,11 @@ what_is_given_is_taken(void **state)
 	    "");
 	assert_string_equal(conf->downstreams[1].http.headers.items[1].value,
 	    "b \xc3\xa9");
+	assert_int_equal(conf->downstreams[1].http.forward_headers.count, 2);
+	assert_string_equal(conf->downstreams[1].http.forward_headers.items[1],
+	    "ce-id");
+	assert_string_equal(conf->downstreams[1].http.socket,
+	    "/etc/dlo/run/b.sock");
 	assert_ptr_equal(p->downstream, &conf->downstreams[1]);
 	assert_true(p->declare);
 	assert_int_equal(p->declare_type, CONF_QUEUE_CLASSIC);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "config/conf.h"
 #include "downstream/probe.h"
@@ -15,6 +16,7 @@
 #include "tests/sim/sim_net.h"
 
 #define EVENTS_MAX 32
+#define LONG_MS	   60000 /* longer than any test: never waited for */
 
 static const struct {
 	unsigned rise, fall;
@@ -419,6 +421,51 @@ gives_up_on_silence(void **state)
 	peer_free(peer);
 }
 
+/* Asks once; whether it was the peer that answered. */
+static bool
+reaches(struct world *w, struct conf_downstream *conf, const char *url,
+    struct peer *peer)
+{
+	struct probe_params once = { "d", LONG_MS, LONG_MS, 1, 1 };
+	unsigned before = peer_requests(peer);
+
+	conf->probe.url = url;
+	w->probe =
+	    probe_new(w->loop, &once, probe_http_new(w->loop, conf), probed, w);
+	await(w, 1);
+	probe_free(w->probe);
+	w->probe = NULL;
+	return peer_requests(peer) > before;
+}
+
+static void
+shares_a_socket_for_the_same_place(void **state)
+{
+	struct world *w = *state;
+	struct peer *port = peer_new(w->loop), *path = peer_new(w->loop);
+	char folder[] = "/tmp/dlo-test-XXXXXX", socket[64], url[64];
+	struct conf_downstream conf = {
+		.http = { .url = "http://Nosuch.invalid?q", .socket = socket },
+		.probe = { .expect = 204 },
+	};
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(socket, sizeof(socket), "%s/peer", folder);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", peer_port(port));
+	peer_listen_unix(path, socket);
+	assert_true(reaches(w, &conf, "http://nosuch.invalid/health", path));
+	assert_true(reaches(w, &conf, "http://nosuch.invalid", path));
+	assert_true(reaches(w, &conf, url, port));
+	assert_false(reaches(w, &conf, "http://nosuch.invalid:81/", path));
+	assert_false(reaches(w, &conf, "http://nosuch.invalid.invalid/", path));
+	conf.http.url = NULL;
+	assert_false(reaches(w, &conf, "http://nosuch.invalid/", path));
+	peer_free(port);
+	peer_free(path);
+	assert_int_equal(unlink(socket), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_HTTP(name) \
 	cmocka_unit_test_setup_teardown(name, setup_http, teardown_http)
@@ -436,6 +483,7 @@ main(void)
 		TEST(tries_tcp),
 		TEST_HTTP(tries_http),
 		TEST_HTTP(gives_up_on_silence),
+		TEST_HTTP(shares_a_socket_for_the_same_place),
 	};
 
 	return cmocka_run_group_tests_name("probe", tests, NULL, NULL);

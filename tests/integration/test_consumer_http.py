@@ -14,6 +14,8 @@ from nghttpd import Nghttpd
 # Soon again, and nothing of it opens the breaker.
 QUICK = {"attempts": 1000, "first": "50ms", "factor": 1, "hold": "1s"}
 CALM = {"failures": 1000000, "minimum": 1000000}
+# However busy the machine is.
+PATIENT = {"timeout": "60s", "connect_timeout": "60s"}
 MIB = 1 << 20
 
 
@@ -35,9 +37,8 @@ class Http(harness.Case):
     def shop(self, down, http=None, probe=None, retry=None, **more):
         """A consumer for a downstream with these settings."""
         config = self.config(
-            down, downstreams={"shop": {"breaker": CALM, "http": http or {},
-                                        **({"probe": probe} if probe
-                                           else {})}},
+            down, downstreams={"shop": {"breaker": CALM, "probe": probe,
+                                        "http": {**PATIENT, **(http or {})}}},
             pipelines={"orders": {"retry": {**QUICK, **(retry or {})}}})
         return self.consumer(config, **more)
 
