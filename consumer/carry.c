@@ -72,17 +72,25 @@ read_uint(struct rmq_slice bytes)
 	return value;
 }
 
+/* Bits are what is compared: a NaN is itself, and -0 is not 0. */
+static uint64_t
+bits_of(double value)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
 /* The shortest text that reads as the same number. */
 static void
 write_double(char *out, double value)
 {
 	int digits = DOUBLE_DIGITS;
-	double again;
 
-	do {
+	do
 		snprintf(out, CARRY_TEXT_SPACE, "%.*g", digits, value);
-		again = strtod(out, NULL);
-	} while (memcmp(&again, &value, sizeof(value)) != 0 &&
+	while (bits_of(strtod(out, NULL)) != bits_of(value) &&
 	    ++digits <= DOUBLE_DIGITS_MAX);
 }
 
@@ -90,12 +98,10 @@ static void
 write_float(char *out, float value)
 {
 	int digits = FLOAT_DIGITS;
-	float again;
 
-	do {
+	do
 		snprintf(out, CARRY_TEXT_SPACE, "%.*g", digits, (double)value);
-		again = strtof(out, NULL);
-	} while (memcmp(&again, &value, sizeof(value)) != 0 &&
+	while (bits_of((double)strtof(out, NULL)) != bits_of((double)value) &&
 	    ++digits <= FLOAT_DIGITS_MAX);
 }
 

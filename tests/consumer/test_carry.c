@@ -68,6 +68,8 @@ static const struct {
 	{ 'd', BYTES("\xff\xef\xff\xff\xff\xff\xff\xff"),
 	    "-1.7976931348623157e+308" },
 	{ 'd', BYTES("\x7f\xf0\0\0\0\0\0\0"), "inf" },
+	{ 'd', BYTES("\x80\0\0\0\0\0\0\0"), "-0" },
+	{ 'f', BYTES("\x7f\xc0\0\0"), "nan" },
 	{ 'T', BYTES("\0\0\0\0\x65\x53\xf1\0"), "2023-11-14T22:13:20.000Z" },
 	{ 'T', BYTES("\xff\xff\xff\xff\xff\xff\xff\xff"), NULL },
 	{ 'V', BYTES(""), NULL },
