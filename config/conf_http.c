@@ -96,6 +96,8 @@ check_file(struct conf_parse *p, struct conf_tree *node, const char *key,
 	problem = conf_file_read(path, PEM_BYTES_MAX, &bytes, NULL);
 	if (problem == NULL && strstr(buf_str(&bytes), "-----BEGIN ") == NULL)
 		problem = "is no PEM file";
+	if (problem == NULL && strstr(buf_str(&bytes), "ENCRYPTED") != NULL)
+		problem = "needs a passphrase, and nobody is there to give it";
 	if (problem != NULL)
 		conf_parse_error_at(p, node, key, "%s: %s", path, problem);
 	if (bytes.mem != NULL)

@@ -20,8 +20,8 @@
 
 /* Bytes of one header that comes from the message, as it is sent … */
 #define HTTP_HEADERS_LINE_MAX 4096
-/* … and of all of them: servers take 8 KiB of headers, few much more. */
-#define HTTP_HEADERS_FORWARD_MAX 16384
+/* … and of all of them: many servers take no more than 16 KiB in all. */
+#define HTTP_HEADERS_FORWARD_MAX 8192
 
 struct conf_http;
 

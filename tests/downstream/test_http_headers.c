@@ -248,11 +248,10 @@ leaves_out_what_is_too_long(void **state)
 static void
 bounds_all_of_them(void **state)
 {
-	static const char *const names[] = { "x-0", "x-1", "x-2", "x-3", "x-4",
-		"x-5" };
+	static const char *const names[] = { "x-0", "x-1", "x-2", "x-3" };
 	static char text[4000];
-	const struct conf_http conf = { .forward_headers = { names, 6 } };
-	struct attempt_header headers[6];
+	const struct conf_http conf = { .forward_headers = { names, 4 } };
+	struct attempt_header headers[4];
 	struct buf expected = { 0 };
 	struct attempt a = plain;
 	size_t i;
@@ -263,10 +262,10 @@ bounds_all_of_them(void **state)
 	for (i = 0; i < array_len(headers); i++) {
 		headers[i].name = (struct attempt_text){ names[i], 3 };
 		headers[i].value = (struct attempt_text){ text, sizeof(text) };
-		if (i == 5)
+		if (i == 3)
 			headers[i].value.len = 10;
-		/* Four fit, the fifth does not, the sixth is small. */
-		if (i != 4)
+		/* Two fit, the third does not, the fourth is small. */
+		if (i != 2)
 			buf_printf(&expected, "%s: %.*s|", names[i],
 			    (int)headers[i].value.len, text);
 	}

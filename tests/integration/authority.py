@@ -44,3 +44,10 @@ class Authority:
                       "-out", f"{name}.pem")
         return (os.path.join(self.folder, f"{name}.pem"),
                 os.path.join(self.folder, f"{name}.key"))
+
+    def lock(self, key, passphrase):
+        """The path of a copy of a key that needs a passphrase."""
+        locked = f"{key}.locked"
+        self._openssl("pkey", "-in", key, "-aes256", "-passout",
+                      f"pass:{passphrase}", "-out", locked)
+        return locked

@@ -124,14 +124,21 @@ class Http(harness.Case):
         self.wait_totals("orders", total=0)
 
     def test_files_are_looked_at_before_the_start(self):
+        authority = Authority(self.folder)
+        _, key = authority.issue("client")
+        locked = authority.lock(key, "passphrase")
         config = self.config(None)
         config["downstreams"]["shop"] = {"http": {
-            "url": "https://127.0.0.1/", "ca": "nosuch.pem"}}
+            "url": "https://127.0.0.1/", "ca": "nosuch.pem",
+            "cert": "client.ext", "key": locked}}
         code, _, said = harness.run_program(
             "dlo-consumer", "-t", "-c", self.write_config(config))
         self.assertEqual(code, 78)
-        self.assertIn("downstreams.shop.http.ca", said)
-        self.assertIn("nosuch.pem: No such file", said)
+        for name, problem in (("ca", "nosuch.pem: No such file"),
+                              ("cert", "client.ext: is no PEM file"),
+                              ("key", "needs a passphrase")):
+            self.assertRegex(
+                said, rf"downstreams\.shop\.http\.{name}: .*{problem}")
 
     # ---- HTTP/2
 
@@ -149,6 +156,7 @@ class Http(harness.Case):
         for number in range(200):
             self.publish("orders", b"x" * number * 1000, channel=channel,
                          message_id=f"m-{number}")
+        server.wait_bodies(len("first") + sum(range(200)) * 1000)
         fields = server.wait_field("dlo-id", 201)
         self.wait_totals("orders", total=0)
         ids = {(connection, stream): value
@@ -161,7 +169,6 @@ class Http(harness.Case):
             if message_id != "first":
                 self.assertEqual(server.bodies.get(place, 0),
                                  int(message_id[2:]) * 1000)
-        self.wait_totals("orders", total=0)
         self.assertNotIn("connection", {field[2] for field in fields})
 
     # ---- unix sockets, and where requests do not go
