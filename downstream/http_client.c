@@ -29,6 +29,7 @@ struct http_client_call {
 	size_t head_bytes; /* of all heads, and of what trails the body */
 	struct buf kept;   /* how the answer begins */
 	size_t read_bytes;
+	bool worn; /* to be made as new before it is used again */
 	char error[CURL_ERROR_SIZE];
 	http_client_cb *cb;
 	void *arg;
@@ -79,6 +80,22 @@ error_of(const struct http_client_call *call, CURLcode code)
 	return call->error[0] != '\0' ? call->error : curl_easy_strerror(code);
 }
 
+/*
+ * libcurl sends a request again when its connection proves to be closed, five
+ * times at most: in all of a handle's life, for it forgets that count only
+ * with everything else. Such a request makes a connection, or has a stream of
+ * HTTP/2 refused.
+ */
+static bool
+is_worn(CURL *easy)
+{
+	long connects, version;
+
+	EASY_GET(easy, CURLINFO_NUM_CONNECTS, &connects);
+	EASY_GET(easy, CURLINFO_HTTP_VERSION, &version);
+	return connects > 0 || version == CURL_HTTP_VERSION_2_0;
+}
+
 static void
 finish(struct http_client_call *call, CURLcode code)
 {
@@ -101,6 +118,7 @@ finish(struct http_client_call *call, CURLcode code)
 	} else {
 		answer.error = error_of(call, code);
 	}
+	call->worn = is_worn(call->easy);
 	/* The handle keeps the headers until it is used again. */
 	LIST_REMOVE(call, entry);
 	call->cb(call->arg, &answer);
@@ -248,6 +266,10 @@ call_take(struct http_client *client)
 
 	if (call != NULL) {
 		LIST_REMOVE(call, entry);
+		if (call->worn) {
+			curl_easy_reset(call->easy);
+			set_up(call);
+		}
 		return call;
 	}
 	call = xcalloc(1, sizeof(*call));
@@ -327,6 +349,7 @@ http_client_cancel(struct http_client_call *call)
 
 	http_curl_multi(curl_multi_remove_handle(client->multi, call->easy),
 	    "remove");
+	call->worn = true;
 	LIST_REMOVE(call, entry);
 	LIST_INSERT_HEAD(&client->spare, call, entry);
 }

@@ -545,6 +545,21 @@ outlives_a_connection_closed_under_it(void **state)
 	assert_int_equal(peer_body(w->peer)->len, 7);
 }
 
+/* However often: what libcurl counts for a handle is not for ever. */
+static void
+outlives_that_many_times(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	peer_set(w->peer, PEER_CLOSE_REUSED, STATUS("200 OK"));
+	for (i = 0; i < 20; i++) {
+		attempt(w);
+		check(w, OUTCOME_OK, "http.200");
+	}
+	assert_int_equal(peer_requests(w->peer), 39);
+}
+
 static void
 stop(void *arg)
 {
@@ -705,6 +720,7 @@ main(void)
 		TEST(keeps_connections),
 		TEST(outlives_a_closed_connection),
 		TEST(outlives_a_connection_closed_under_it),
+		TEST(outlives_that_many_times),
 		TEST(cancels),
 		TEST(connects_to_a_socket),
 		TEST(is_freed_under_way),
