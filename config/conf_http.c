@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#include "config/conf_file.h"
+#include "lib/file.h"
 
 /* As much as a bundle of all authorities of the world may have. */
 #define PEM_BYTES_MAX (4 << 20)
@@ -93,7 +93,7 @@ check_file(struct conf_parse *p, struct conf_tree *node, const char *key,
 
 	if (path == NULL)
 		return;
-	problem = conf_file_read(path, PEM_BYTES_MAX, &bytes, NULL);
+	problem = file_read(path, PEM_BYTES_MAX, &bytes, NULL);
 	if (problem == NULL && strstr(buf_str(&bytes), "-----BEGIN ") == NULL)
 		problem = "is no PEM file";
 	if (problem == NULL && strstr(buf_str(&bytes), "ENCRYPTED") != NULL)
