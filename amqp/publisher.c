@@ -33,9 +33,6 @@
 /* How often a confirm time-out doubles while nothing is confirmed. */
 #define PATIENCE_MAX 5
 
-/* News are dropped for this long after the broker refused some. */
-#define NEWS_PAUSE_US (5LL * 1000000)
-
 static const struct backoff reopen = {
 	.first_ms = 500,
 	.factor = 2,
@@ -46,6 +43,17 @@ static const struct backoff reopen = {
 /* How old a channel must be for a nack to end it; more with each. */
 static const struct backoff renewal = {
 	.first_ms = 1000,
+	.factor = 2,
+	.cap_ms = 60000,
+};
+
+/*
+ * News are dropped for so long after the broker refused some: each channel
+ * that it closes is an error in its log. One that lasted for longer than the
+ * longest pause was not refused at once.
+ */
+static const struct backoff news_pause = {
+	.first_ms = 5000,
 	.factor = 2,
 	.cap_ms = 60000,
 };
@@ -78,7 +86,8 @@ struct rmq_publisher {
 	int64_t renew_us;    /* not before */
 	int64_t nacked_us;   /* the last nack */
 	int64_t progress_us; /* the last confirm, or start of waiting */
-	int64_t news_after_us;
+	unsigned news_refusals; /* in a row */
+	int64_t news_opened_us, news_after_us;
 	struct tickets queue, suspects, sent;
 	size_t pending, sent_count, sent_bytes;
 	struct rmq_isolate isolate;
@@ -501,6 +510,7 @@ rmq_publisher_attach(struct rmq_publisher *p, struct rmq_conn *conn)
 	p->conn = conn;
 	p->failed_opens = 0;
 	p->news_after_us = 0;
+	p->news_refusals = 0;
 	open_channel(p);
 }
 
@@ -561,8 +571,13 @@ on_news_closed(void *arg, const struct rmq_close *close)
 {
 	struct rmq_publisher *p = arg;
 
+	int64_t now_us = loop_now_us(p->loop);
+
 	p->news = NULL;
-	p->news_after_us = loop_now_us(p->loop) + NEWS_PAUSE_US;
+	if (now_us - p->news_opened_us > news_pause.cap_ms * 1000)
+		p->news_refusals = 0;
+	p->news_after_us = now_us +
+	    backoff_delay_ms(&news_pause, ++p->news_refusals, 0) * 1000;
 	if (close->fault == RMQ_FAULT_SERVER && close->code < 500)
 		log_warn("news_refused", LOG_UINT("code", close->code),
 		    LOG_STR("text", close->text));
@@ -573,18 +588,22 @@ static const struct rmq_channel_cbs news_cbs = {
 	.closed = on_news_closed,
 };
 
-void
+bool
 rmq_publisher_tell(struct rmq_publisher *p, const struct rmq_publish *publish)
 {
 	if (p->conn == NULL || !rmq_conn_is_open(p->conn) ||
 	    rmq_conn_is_blocked(p->conn) ||
 	    loop_now_us(p->loop) < p->news_after_us ||
 	    !rmq_publish_fits(p->conn, publish->props.len))
-		return;
-	if (p->news == NULL)
+		return false;
+	if (p->news == NULL) {
 		p->news = rmq_channel_open(p->conn, &news_cbs, p);
-	if (p->news != NULL)
-		rmq_publish(p->news, publish, NULL, NULL);
+		p->news_opened_us = loop_now_us(p->loop);
+	}
+	if (p->news == NULL)
+		return false;
+	rmq_publish(p->news, publish, NULL, NULL);
+	return true;
 }
 
 size_t

@@ -71,8 +71,9 @@ void rmq_publisher_forget(struct rmq_publisher *, struct rmq_ticket *);
 /*
  * Fire and forget, transient news, on a channel of its own: dropped while the
  * connection is down or blocked, and for a while after the broker refused one.
+ * False: it was dropped.
  */
-void rmq_publisher_tell(struct rmq_publisher *, const struct rmq_publish *);
+bool rmq_publisher_tell(struct rmq_publisher *, const struct rmq_publish *);
 /* Tickets queued or awaiting a confirm. */
 size_t rmq_publisher_pending(const struct rmq_publisher *);
 

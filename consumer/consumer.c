@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "consumer/budget.h"
+#include "consumer/events.h"
 #include "consumer/meter.h"
 #include "consumer/pipeline.h"
 #include "consumer/session.h"
@@ -38,11 +39,13 @@ struct consumer {
 	struct budget budget;
 	struct topology_names names;
 	struct settle *settle;
+	struct events *events;
 	struct session *session;
 	struct downstream **downstreams; /* as in conf; NULL: not used */
 	struct pipeline **pipelines;	 /* as in conf */
 	struct loop_timer *drain_timer;
-	int64_t clock_offset_ms; /* wall less monotonic */
+	struct loop_timer *beat_timer; /* see EVENTS_BEAT_MS */
+	int64_t clock_offset_ms;       /* wall less monotonic */
 };
 
 static const char *
@@ -87,6 +90,7 @@ close_down(struct consumer *c, int exit_code)
 	c->exit_code = exit_code;
 	consumer_enter(c, CONSUMER_CLOSING);
 	loop_timer_stop(c->env.loop, c->drain_timer);
+	loop_timer_stop(c->env.loop, c->beat_timer);
 	session_stop(c->session);
 }
 
@@ -118,12 +122,33 @@ consumer_is_ready(const struct consumer *c, struct buf *why)
 	return true;
 }
 
+/* Who listens only now hears how the breakers are, too. */
+static void
+on_beat(void *arg)
+{
+	struct consumer *c = arg;
+
+	for (size_t i = 0; i < c->conf->downstream_count; i++)
+		if (c->downstreams[i] != NULL)
+			events_breaker(c->events, c->downstreams[i], NULL);
+	loop_timer_start(c->env.loop, c->beat_timer, EVENTS_BEAT_MS);
+}
+
+static void
+on_breaker(void *arg, struct downstream *downstream, enum breaker_state from)
+{
+	struct consumer *c = arg;
+
+	events_breaker(c->events, downstream, &from);
+}
+
 static void
 check_ready(struct consumer *c)
 {
 	if (c->state != CONSUMER_STARTING || !consumer_is_ready(c, NULL))
 		return;
 	consumer_enter(c, CONSUMER_RUNNING);
+	on_beat(c);
 	c->cbs->ready(c->arg);
 }
 
@@ -292,9 +317,34 @@ make_session(struct consumer *c)
 	return session_new(&env, &cbs, c);
 }
 
+static size_t
+unsent(void *arg)
+{
+	const struct consumer *c = arg;
+
+	return session_unsent(c->session);
+}
+
+static struct events *
+make_events(struct consumer *c)
+{
+	const struct events_env env = {
+		.loop = c->env.loop,
+		.publisher = settle_publisher(c->settle),
+		.exchange = c->names.events,
+		.user = c->conf->consumer_broker.user,
+		.instance = c->env.instance,
+		.metrics = c->env.metrics,
+		.unsent = unsent,
+		.arg = c,
+	};
+
+	return events_new(&env);
+}
+
 /* The downstream of index `i` with the concurrency of all who use it. */
 static struct downstream *
-make_downstream(const struct consumer *c, size_t i)
+make_downstream(struct consumer *c, size_t i)
 {
 	const struct downstream_env env = {
 		.loop = c->env.loop,
@@ -305,6 +355,7 @@ make_downstream(const struct consumer *c, size_t i)
 		.arg = c->env.arg,
 	};
 	const struct conf_downstream *conf = &c->conf->downstreams[i];
+	struct downstream *downstream;
 	uint64_t concurrency = 0;
 
 	for (size_t k = 0; k < c->conf->pipeline_count; k++)
@@ -312,8 +363,10 @@ make_downstream(const struct consumer *c, size_t i)
 			concurrency += c->conf->pipelines[k].concurrency;
 	if (concurrency == 0)
 		return NULL;
-	return downstream_new(&env, conf,
+	downstream = downstream_new(&env, conf,
 	    concurrency < UINT_MAX ? (unsigned)concurrency : UINT_MAX);
+	downstream_watch(downstream, on_breaker, c);
+	return downstream;
 }
 
 static void
@@ -329,6 +382,7 @@ make_pipelines(struct consumer *c)
 		.conf = c->conf,
 		.names = &c->names,
 		.settle = c->settle,
+		.events = c->events,
 		.meter = &c->meter,
 		.budget = &c->budget,
 		.cbs = &cbs,
@@ -369,6 +423,8 @@ consumer_new(const struct consumer_env *env, const struct conf *conf,
 	    &settle_cbs, c);
 	c->session = make_session(c);
 	c->drain_timer = loop_timer_new(env->loop, on_drain_timeout, c);
+	c->beat_timer = loop_timer_new(env->loop, on_beat, c);
+	c->events = make_events(c);
 	make_pipelines(c);
 	c->clock_offset_ms = clock_offset_ms(c);
 	metrics_on_render(env->metrics, on_render, c);
@@ -409,9 +465,11 @@ consumer_free(struct consumer *c)
 	free(c->downstreams);
 	/* The session may be asking through the settler's publisher. */
 	session_wind_down(c->session);
+	events_free(c->events);
 	settle_free(c->settle);
 	session_free(c->session);
 	loop_timer_free(c->env.loop, c->drain_timer);
+	loop_timer_free(c->env.loop, c->beat_timer);
 	topology_names_clear(&c->names);
 	free(c);
 }

@@ -16,6 +16,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/program.h \
 	consumer/delivery.c \
 	consumer/delivery.h \
+	consumer/events.c \
+	consumer/events.h \
 	consumer/lanes.c \
 	consumer/lanes.h \
 	consumer/meter.c \

@@ -26,6 +26,7 @@
 #include "amqp/channel.h"
 #include "config/conf.h"
 #include "consumer/budget.h"
+#include "consumer/events.h"
 #include "consumer/meter.h"
 #include "consumer/settle.h"
 #include "dlx/topology.h"
@@ -51,6 +52,7 @@ struct pipeline_env {
 	const struct conf *conf;
 	const struct topology_names *names;
 	struct settle *settle;
+	struct events *events;
 	struct meter *meter;
 	struct budget *budget;
 	const struct pipeline_cbs *cbs;

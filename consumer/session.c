@@ -398,3 +398,9 @@ session_partial_bytes(const struct session *s)
 
 	return conn == NULL ? 0 : rmq_conn_partial_bytes(conn);
 }
+
+size_t
+session_unsent(const struct session *s)
+{
+	return rmq_link_unsent(s->publish.link);
+}

@@ -71,6 +71,8 @@ void session_redeclare(struct session *);
 bool session_is_up(const struct session *, struct buf *why);
 /* Off: deliveries are left to the network. */
 void session_read_enable(struct session *, bool on);
+/* Bytes that wait to be sent on the publish connection. */
+size_t session_unsent(const struct session *);
 /* Bytes of messages received in part. */
 uint64_t session_partial_bytes(const struct session *);
 

@@ -161,6 +161,8 @@ confirmed(struct settlement *s)
 	if (dead) {
 		metrics_inc(meter->dead[d->envelope.reason]);
 		log_dead(s);
+		events_dead(d->window->env.events,
+		    d->window->env.pipeline->name, &d->envelope);
 	}
 	settlement_free(s);
 	window_settled(d, dead ? METER_DEAD : METER_RETRY);

@@ -231,8 +231,9 @@ hold(struct delivery *d, int64_t due_ms)
 	move(d, DELIVERY_HELD);
 }
 
+/* Logs the attempt, and tells it to whoever waits for it. */
 static void
-log_attempt(const struct delivery *d, const struct verdict *verdict,
+tell_attempt(const struct delivery *d, const struct verdict *verdict,
     int64_t handler_us, const char *next,
     const struct policy_decision *decision)
 {
@@ -252,6 +253,14 @@ log_attempt(const struct delivery *d, const struct verdict *verdict,
 	    LOG_STR("next", next), LOG_INT("delay_ms", decision->delay_ms),
 	    LOG_STR("error",
 		verdict->error[0] != '\0' ? verdict->error : NULL));
+	events_outcome(d->window->env.events, d->window->env.pipeline->name, e,
+	    &(struct events_attempt){
+		.verdict = verdict,
+		.outcome = policy_outcome(&d->window->policy, verdict),
+		.handler_ms = handler_us / 1000,
+		.next = next,
+		.delay_ms = decision->delay_ms,
+	    });
 }
 
 /* Not ok: does what the policy wants; counts it unless that is an ack. */
@@ -273,7 +282,7 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 		decision.act = POLICY_LADDER;
 	if (decision.outcome != verdict->outcome)
 		metrics_inc(w->meter.ruled[decision.outcome]);
-	log_attempt(d, verdict, handler_us, policy_act_name(decision.act),
+	tell_attempt(d, verdict, handler_us, policy_act_name(decision.act),
 	    &decision);
 	if (decision.act == POLICY_ACK) {
 		settle_ok(d);
@@ -311,10 +320,10 @@ on_verdict(void *arg, const struct verdict *verdict)
 	    policy_outcome(&w->policy, verdict) == OUTCOME_OK)
 		dedup_remember(w->dedup, &d->envelope, d->message->body);
 	if (d->channel == NULL) {
-		log_attempt(d, verdict, handler_us, "redelivery", &none);
+		tell_attempt(d, verdict, handler_us, "redelivery", &none);
 		retire(d, &w->orphans, METER_DROPPED);
 	} else if (verdict->outcome == OUTCOME_OK) {
-		log_attempt(d, verdict, handler_us, "ack", &none);
+		tell_attempt(d, verdict, handler_us, "ack", &none);
 		settle_ok(d);
 	} else
 		settle_failure(d, verdict, handler_us);

@@ -25,6 +25,7 @@
 #include "consumer/budget.h"
 #include "consumer/dedup.h"
 #include "consumer/delivery.h"
+#include "consumer/events.h"
 #include "consumer/lanes.h"
 #include "consumer/meter.h"
 #include "consumer/policy.h"
@@ -39,6 +40,7 @@ struct window_env {
 	const struct topology_names *names;
 	struct downstream *downstream;
 	struct settle *settle;
+	struct events *events;
 	struct meter *meter;
 	struct budget *budget;
 	void (*wake)(void *arg); /* window_work is due */

@@ -138,6 +138,13 @@ breaker_open_ms(const struct breaker *b, int64_t now_ms)
 }
 
 uint64_t
+breaker_opened(const struct breaker *b)
+{
+	/* A ticket for each time. */
+	return b->ticket;
+}
+
+uint64_t
 breaker_start(struct breaker *b)
 {
 	if (breaker_room(b) == 0)

@@ -86,6 +86,8 @@ unsigned breaker_room(const struct breaker *);
 int64_t breaker_due_ms(const struct breaker *);
 /* For how long it is still open; 0: it is not. */
 int64_t breaker_open_ms(const struct breaker *, int64_t now_ms);
+/* How often it has opened. */
+uint64_t breaker_opened(const struct breaker *);
 
 /* An attempt starts (there must be room): its ticket, for its end. */
 uint64_t breaker_start(struct breaker *);

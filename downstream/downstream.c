@@ -32,6 +32,8 @@ struct downstream {
 	struct downstream_calls calls, spare;
 	struct downstream_listeners listeners;
 	struct downstream_listener *telling; /* the next to be told */
+	downstream_watch_cb *watch;	     /* NULL: nobody */
+	void *watch_arg;
 	struct metrics_cell *state, *opened, *healthy;
 };
 
@@ -63,6 +65,8 @@ follow(struct downstream *d, enum breaker_state before)
 	} else if (state == BREAKER_HALF_OPEN && d->probe != NULL) {
 		probe_now(d->probe);
 	}
+	if (d->watch != NULL)
+		d->watch(d->watch_arg, d, before);
 	loop_defer(d->loop, &d->tell);
 }
 
@@ -188,6 +192,18 @@ downstream_state(const struct downstream *d)
 	return breaker_state(&d->breaker);
 }
 
+int64_t
+downstream_open_ms(const struct downstream *d)
+{
+	return breaker_open_ms(&d->breaker, loop_now_ms(d->loop));
+}
+
+uint64_t
+downstream_opened(const struct downstream *d)
+{
+	return breaker_opened(&d->breaker);
+}
+
 enum probe_health
 downstream_health(const struct downstream *d)
 {
@@ -212,6 +228,13 @@ downstream_unlisten(struct downstream *d, struct downstream_listener *listener)
 	if (d->telling == listener)
 		d->telling = TAILQ_NEXT(listener, entry);
 	TAILQ_REMOVE(&d->listeners, listener, entry);
+}
+
+void
+downstream_watch(struct downstream *d, downstream_watch_cb *watch, void *arg)
+{
+	d->watch = watch;
+	d->watch_arg = arg;
 }
 
 static struct handler *

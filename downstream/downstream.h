@@ -67,6 +67,10 @@ void downstream_free(struct downstream *);
 
 const char *downstream_name(const struct downstream *);
 enum breaker_state downstream_state(const struct downstream *);
+/* For how long the breaker is still open; 0: it is not. */
+int64_t downstream_open_ms(const struct downstream *);
+/* How often the breaker has opened. */
+uint64_t downstream_opened(const struct downstream *);
 /* PROBE_HEALTHY when it has no probe. */
 enum probe_health downstream_health(const struct downstream *);
 /* How many more attempts may start now; 0 while the breaker is open. */
@@ -84,5 +88,14 @@ void downstream_cancel(struct downstream_call *);
 /* The listener's memory stays the caller's, until downstream_unlisten. */
 void downstream_listen(struct downstream *, struct downstream_listener *);
 void downstream_unlisten(struct downstream *, struct downstream_listener *);
+
+/*
+ * Told of each change of the breaker's state, from inside the call that made
+ * it: it may look at the downstream, and no more.
+ */
+typedef void downstream_watch_cb(void *arg, struct downstream *,
+    enum breaker_state from);
+/* One watcher at most. */
+void downstream_watch(struct downstream *, downstream_watch_cb *, void *arg);
 
 #endif

@@ -44,6 +44,7 @@ lib_libbase_a_SOURCES = \
 	lib/stream_tls.h \
 	lib/text.c \
 	lib/text.h \
+	lib/text_json.c \
 	lib/text_utf8.c \
 	lib/xalloc.c \
 	lib/xalloc.h

@@ -107,57 +107,6 @@ log_field_text(const char *key, const char *text)
 	return log_field_bytes(key, text, text == NULL ? 0 : strlen(text));
 }
 
-/* The code point of a valid character of `n` bytes. */
-static uint32_t
-code_point(const uint8_t *p, size_t n)
-{
-	uint32_t code;
-	size_t i;
-
-	if (n == 1)
-		return p[0];
-	code = p[0] & (0x7fU >> n);
-	for (i = 1; i < n; i++)
-		code = code << 6 | (p[i] & 0x3f);
-	return code;
-}
-
-/* What would move a terminal's cursor, turn text around or hide in it. */
-static bool
-is_unprintable(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) ||
-	    (code >= 0x200b && code <= 0x200f) ||
-	    (code >= 0x2028 && code <= 0x202e) ||
-	    (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
-}
-
-/* The inside of a JSON string; logfmt readers take the same escapes. */
-static void
-add_escaped(struct buf *line, const uint8_t *p, size_t len)
-{
-	uint32_t code;
-	size_t n;
-
-	for (; len > 0; p += n, len -= n) {
-		n = text_utf8_len(p, len);
-		code = n == 0 ? 0xfffd : code_point(p, n);
-		if (n == 0 || is_unprintable(code)) {
-			n = n == 0 ? 1 : n;
-			if (code == '\n')
-				buf_add_str(line, "\\n");
-			else if (code == '\t')
-				buf_add_str(line, "\\t");
-			else
-				buf_printf(line, "\\u%04x", (unsigned)code);
-			continue;
-		}
-		if (code == '"' || code == '\\')
-			buf_add_u8(line, '\\');
-		buf_add(line, p, n);
-	}
-}
-
 /* Whether logfmt can have it without quotes. */
 static bool
 is_bare(const uint8_t *p, size_t len)
@@ -183,7 +132,7 @@ add_bytes(struct buf *line, const uint8_t *p, size_t len)
 		return;
 	}
 	buf_add_u8(line, '"');
-	add_escaped(line, p, kept);
+	text_json(line, p, kept);
 	if (kept < len)
 		buf_add_str(line, "...");
 	buf_add_u8(line, '"');

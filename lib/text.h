@@ -46,6 +46,13 @@ size_t text_utf8_cut(const void *bytes, size_t len, size_t max);
 /* Appends the text with U+FFFD for each byte that is not UTF-8. */
 void text_utf8_clean(struct buf *out, const void *bytes, size_t len);
 
+/*
+ * Appends the inside of a JSON string (logfmt readers take the same escapes):
+ * control and bidirectional characters are escaped, each byte that is not
+ * UTF-8 is U+FFFD.
+ */
+void text_json(struct buf *out, const void *bytes, size_t len);
+
 /* Appends `bytes`, percent-encoding all outside 0x20–0x7E and `%`. */
 void text_percent(struct buf *out, const void *bytes, size_t len);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "consumer/consumer.h"
+#include "consumer/events.h"
 #include "lib/cli.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
@@ -417,6 +418,64 @@ ok_messages_are_acked(void **state)
 	tear_down();
 }
 
+/* Whoever comes to listen need not wait for a change. */
+static void
+breakers_are_told_every_five_seconds(void **state)
+{
+	static const char sent[] =
+	    "dlo_events_total{event=\"breaker\",result=\"sent\"} ";
+	static const char dropped[] =
+	    "dlo_events_total{event=\"breaker\",result=\"dropped\"} ";
+	double before;
+
+	(void)state;
+	set_up(1);
+	await(world.ready);
+	assert_true(metric(sent) == 1);
+	pass(5 * EVENTS_BEAT_MS + 1);
+	assert_true(metric(sent) == 6);
+	/* Each change at once. */
+	world.outcome = OUTCOME_RETRY;
+	publish(20);
+	await(metric("dlo_breaker_state{downstream=\"d\"} ") == 2);
+	assert_true(metric(sent) >= 7);
+	/* A broker in alarm is not told, and nothing is kept for later. */
+	model_block(world.model, true);
+	pass(EVENTS_BEAT_MS + 1);
+	before = metric(sent);
+	pass(4 * EVENTS_BEAT_MS);
+	assert_true(metric(sent) == before);
+	assert_true(metric(dropped) >= 4);
+	model_block(world.model, false);
+	world.outcome = OUTCOME_OK;
+	await(is_settled());
+	assert_int_equal(model_depth(world.model, "q.dlq"), 0);
+	drain();
+	/* Nothing is told of what has ended. */
+	before = metric(sent) + metric(dropped);
+	pass(2 * EVENTS_BEAT_MS);
+	assert_true(metric(sent) + metric(dropped) == before);
+	tear_down();
+}
+
+/* News are no copies: without their exchange nothing waits, nothing is lost. */
+static void
+a_missing_exchange_for_events_harms_nothing(void **state)
+{
+	(void)state;
+	set_up(1);
+	await(world.ready);
+	model_delete_exchange(world.model, "dlo.events");
+	pass(EVENTS_BEAT_MS);
+	world.outcome = OUTCOME_REJECT;
+	publish(50);
+	await(is_settled());
+	assert_int_equal(world.attempts, 50);
+	assert_int_equal(model_depth(world.model, "q.dlq"), 50);
+	drain();
+	tear_down();
+}
+
 static void
 rejected_ones_are_dead(void **state)
 {
@@ -799,6 +858,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ok_messages_are_acked),
+		cmocka_unit_test(breakers_are_told_every_five_seconds),
+		cmocka_unit_test(a_missing_exchange_for_events_harms_nothing),
 		cmocka_unit_test(rejected_ones_are_dead),
 		cmocka_unit_test(retries_use_up_their_attempts),
 		cmocka_unit_test(an_open_breaker_stops_consumption),

@@ -50,6 +50,8 @@ TAILQ_HEAD(calls, call);
 static char channels[64];
 static struct known known[TAGS_MAX];
 static struct tickets tickets;
+/* The events that were told. */
+static struct buf events;
 static struct calls calls;
 static struct handler handler;
 static unsigned astrays;
@@ -65,9 +67,11 @@ static struct {
 	struct topology_names names;
 	struct downstream *downstream;
 	struct settle *settle;
+	struct events *events;
 	struct window window;
 	struct loop_task turn;
 	unsigned channel; /* the current one */
+	const char *user; /* of the next delivery; NULL: none */
 	uint64_t next_tag;
 } world;
 
@@ -138,6 +142,18 @@ rmq_publisher_forget(struct rmq_publisher *publisher, struct rmq_ticket *t)
 	(void)publisher;
 	TAILQ_REMOVE(&tickets, t, link);
 	free(t);
+}
+
+bool
+rmq_publisher_tell(struct rmq_publisher *publisher,
+    const struct rmq_publish *publish)
+{
+	(void)publisher;
+	assert_string_equal(publish->exchange, "dlo.events");
+	assert_false(publish->mandatory);
+	buf_add(&events, publish->body.ptr, publish->body.len);
+	buf_add_u8(&events, '\n');
+	return true;
 }
 
 /* The rest of the interface, which nothing here comes to use. */
@@ -269,6 +285,13 @@ no_partial(void *arg)
 	return 0;
 }
 
+static size_t
+nothing_unsent(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
 static void
 quiet(void *arg, const char *line, size_t len)
 {
@@ -278,6 +301,8 @@ quiet(void *arg, const char *line, size_t len)
 static void
 fill_conf(void)
 {
+	static const char *const trusted[] = { "guest" };
+
 	world.downstream_conf = (struct conf_downstream){
 		.name = "d",
 		.kind = CONF_KIND_NOOP,
@@ -313,6 +338,7 @@ fill_conf(void)
 		.pipeline_count = 1,
 		.consumer = { .drain_timeout_ms = 5000, .hold_max_ms = 30000 },
 		.features = { true, true, true },
+		.consumer_broker = { .trusted_users = { trusted, 1 } },
 	};
 }
 
@@ -322,6 +348,7 @@ set_up_order(uint64_t seed, enum conf_order order)
 	static const struct settle_cbs cbs = { on_astray };
 	struct downstream_env env;
 	struct window_env window_env;
+	struct events_env events_env;
 
 	memset(&world, 0, sizeof(world));
 	memset(known, 0, sizeof(known));
@@ -347,6 +374,16 @@ set_up_order(uint64_t seed, enum conf_order order)
 	world.downstream = downstream_new(&env, &world.downstream_conf, 10);
 	world.settle =
 	    settle_new(world.loop, "guest", &world.meter, &cbs, NULL);
+	events_env = (struct events_env){
+		.loop = world.loop,
+		.publisher = settle_publisher(world.settle),
+		.exchange = world.names.events,
+		.user = "guest",
+		.instance = "test:1",
+		.metrics = world.metrics,
+		.unsent = nothing_unsent,
+	};
+	world.events = events_new(&events_env);
 	loop_task_init(&world.turn, on_turn, NULL);
 	window_env = (struct window_env){
 		.loop = world.loop,
@@ -355,6 +392,7 @@ set_up_order(uint64_t seed, enum conf_order order)
 		.names = &world.names,
 		.downstream = world.downstream,
 		.settle = world.settle,
+		.events = world.events,
 		.meter = &world.meter,
 		.budget = &world.budget,
 		.wake = on_wake,
@@ -374,7 +412,9 @@ tear_down(void)
 	window_clear(&world.window);
 	loop_undefer(world.loop, &world.turn);
 	downstream_free(world.downstream);
+	events_free(world.events);
 	settle_free(world.settle);
+	buf_clear(&events);
 	assert_int_equal(world.budget.used_bytes, 0);
 	topology_names_clear(&world.names);
 	metrics_free(world.metrics);
@@ -430,6 +470,10 @@ deliver(struct rmq_slice headers, size_t body_bytes)
 	props.value[RMQ_PROP_MESSAGE_ID] = rmq_slice_of(id);
 	props.has[RMQ_PROP_HEADERS] = headers.len > 0;
 	props.value[RMQ_PROP_HEADERS] = headers;
+	if (world.user != NULL) {
+		props.has[RMQ_PROP_USER_ID] = true;
+		props.value[RMQ_PROP_USER_ID] = rmq_slice_of(world.user);
+	}
 	rmq_props_write(&raw, &props);
 	m = xcalloc(1, sizeof(*m) + raw.len + body_bytes);
 	memcpy(m + 1, buf_peek(&raw), raw.len);
@@ -730,6 +774,96 @@ what_may_not_be_handed_over_is_dead(void **state)
 	assert_true(known[large].acked);
 	answer(first_ticket(), RMQ_SENT_OK, 0);
 	assert_true(known[malformed].acked);
+	tear_down();
+}
+
+/* How many of this event were told of that message. */
+static unsigned
+told(const char *event, uint64_t tag)
+{
+	const char *line = buf_str(&events), *end;
+	char kind[64], id[64];
+	unsigned count = 0;
+
+	(void)snprintf(kind, sizeof(kind), "\"event\":\"%s\"", event);
+	(void)snprintf(id, sizeof(id), "\"id\":\"%llu\"",
+	    (unsigned long long)tag);
+	for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		size_t len = (size_t)(end - line);
+
+		count += memmem(line, len, kind, strlen(kind)) != NULL &&
+		    memmem(line, len, id, strlen(id)) != NULL;
+	}
+	return count;
+}
+
+/* A death is told when it is sure, and not before. */
+static void
+the_dead_are_told_after_the_confirm(void **state)
+{
+	uint64_t tag;
+
+	(void)state;
+	set_up(1);
+	tag = deliver_plain();
+	turn();
+	finish(first_call(), OUTCOME_REJECT, -1);
+	answer(first_ticket(), RMQ_SENT_NACKED, 0);
+	pass(1000);
+	assert_int_equal(told("dead", tag), 0);
+	answer(first_ticket(), RMQ_SENT_OK, 0);
+	assert_int_equal(told("dead", tag), 1);
+	/* It was not redriven. */
+	assert_int_equal(told("outcome", tag), 0);
+	tear_down();
+}
+
+/* A message as dlo-redrive moves it, if the broker vouches for its user. */
+static uint64_t
+deliver_redriven(const char *user)
+{
+	struct buf headers = { 0 };
+	uint64_t tag;
+
+	rmq_table_add_text(&headers, "dlo-job", "j1", 2);
+	world.user = user;
+	tag = deliver((struct rmq_slice){ buf_peek(&headers), headers.len }, 1);
+	world.user = NULL;
+	buf_clear(&headers);
+	return tag;
+}
+
+static void
+outcomes_of_redriven_messages_are_told(void **state)
+{
+	uint64_t tag, forged, orphan;
+
+	(void)state;
+	set_up(1);
+	tag = deliver_redriven("guest");
+	turn();
+	finish(first_call(), OUTCOME_RETRY, 300);
+	assert_int_equal(told("outcome", tag), 1);
+	assert_non_null(strstr(buf_str(&events),
+	    "\"attempt\":1,\"outcome\":\"retry\",\"class\":\"test.1\","
+	    "\"handler_ms\":0,\"next\":\"hold\",\"delay_ms\":300}"));
+	pass(300);
+	finish(first_call(), OUTCOME_RETRY, 3000);
+	assert_non_null(
+	    strstr(buf_str(&events), "\"next\":\"ladder\",\"delay_ms\":3000}"));
+	answer(first_ticket(), RMQ_SENT_OK, 0);
+	assert_int_equal(told("outcome", tag), 2);
+	assert_int_equal(told("dead", tag), 0);
+	forged = deliver_redriven("somebody");
+	turn();
+	finish(first_call(), OUTCOME_OK, -1);
+	assert_int_equal(told("outcome", forged), 0);
+	orphan = deliver_redriven("guest");
+	turn();
+	lose_channel();
+	finish(first_call(), OUTCOME_OK, -1);
+	assert_int_equal(told("outcome", orphan), 1);
+	assert_non_null(strstr(buf_str(&events), "\"next\":\"redelivery\""));
 	tear_down();
 }
 
@@ -1126,6 +1260,8 @@ main(void)
 		cmocka_unit_test(a_lost_channel_forgets_copies_and_holds),
 		cmocka_unit_test(late_verdict_is_not_acked_on_the_new_channel),
 		cmocka_unit_test(what_may_not_be_handed_over_is_dead),
+		cmocka_unit_test(the_dead_are_told_after_the_confirm),
+		cmocka_unit_test(outcomes_of_redriven_messages_are_told),
 		cmocka_unit_test(hand_off_saves_counts_and_starts_nothing),
 		cmocka_unit_test(nothing_is_held_too_long),
 		cmocka_unit_test(a_hold_must_end_in_time),

@@ -55,6 +55,7 @@ struct world {
 	/* What a verdict's callback saw. */
 	enum breaker_state seen;
 	unsigned seen_room;
+	struct buf changes; /* what the watcher saw */
 };
 
 static void
@@ -341,6 +342,45 @@ passes_verdicts_on(void **state)
 	check_metric(w, "dlo_probe_healthy{downstream=\"d\"} 1\n");
 }
 
+static void
+watch(void *arg, struct downstream *d, enum breaker_state from)
+{
+	struct world *w = arg;
+
+	buf_printf(&w->changes, "%s-%s ", breaker_state_name(from),
+	    breaker_state_name(downstream_state(d)));
+}
+
+/* Whoever watches sees each change, when it happens. */
+static void
+is_watched(void **state)
+{
+	struct world *w = *state;
+
+	open_downstream(w, 8);
+	downstream_watch(w->d, watch, w);
+	start_many(w, 5);
+	finish_many(w, OUTCOME_RETRY, 4);
+	assert_int_equal(downstream_opened(w->d), 0);
+	assert_int_equal(downstream_open_ms(w->d), 0);
+	finish(w, OUTCOME_RETRY);
+	assert_string_equal(buf_str(&w->changes), "closed-open ");
+	assert_int_equal(downstream_opened(w->d), 1);
+	assert_in_range(downstream_open_ms(w->d), 4000, 5000);
+	await(w, BREAKER_HALF_OPEN);
+	assert_int_equal(downstream_open_ms(w->d), 0);
+	start(w);
+	finish(w, OUTCOME_RETRY);
+	await(w, BREAKER_HALF_OPEN);
+	start(w);
+	finish(w, OUTCOME_OK);
+	assert_string_equal(buf_str(&w->changes),
+	    "closed-open open-half-open half-open-open open-half-open "
+	    "half-open-closed ");
+	assert_int_equal(downstream_opened(w->d), 2);
+	buf_clear(&w->changes);
+}
+
 /* From failures through a trial message to slow start, and who is told. */
 static void
 opens_and_recovers(void **state)
@@ -595,6 +635,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(passes_verdicts_on),
+		TEST(is_watched),
 		TEST(opens_and_recovers),
 		TEST(asks_the_probe),
 		TEST(cancels),

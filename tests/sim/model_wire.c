@@ -247,9 +247,15 @@ static void
 channel_publish(struct model_channel *channel, struct model_message *message)
 {
 	struct model *model = channel->conn->wire->model;
-	struct model_publish *publish = xcalloc(1, sizeof(*publish));
+	struct model_publish *publish;
 
+	/* News: here nobody listens, and no copy may count on it. */
+	if (!channel->confirms) {
+		model_message_drop(message);
+		return;
+	}
 	model->load.publishes++;
+	publish = xcalloc(1, sizeof(*publish));
 	tell(model, model->hooks->published, message, message->exchange);
 	publish->channel = channel;
 	publish->message = message;
@@ -261,12 +267,6 @@ channel_publish(struct model_channel *channel, struct model_message *message)
 		publish->nack = publish->enqueued = true;
 	} else if (!sim_chance(model->loop, model->trouble.vanish)) {
 		publish_enqueue(channel, publish);
-	}
-	if (!channel->confirms) {
-		if (!publish->enqueued)
-			publish_enqueue(channel, publish);
-		publish_free(publish);
-		return;
 	}
 	if (!sim_chance(model->loop, model->trouble.mute))
 		loop_timer_start_us(model->loop, publish->timer,

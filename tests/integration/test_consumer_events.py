@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Dead Letter Office authors
+"""What the consumer tells on dlo.events, heard by an independent client and
+held against the schema; and that telling harms nothing."""
+
+import datetime
+import json
+import os
+import threading
+
+import jsonschema
+
+import harness
+from harness import wait_until
+from program import TOP
+
+CALM = {"failures": 1000, "minimum": 1000}
+BEAT_S = 5
+
+
+def schema():
+    path = os.path.join(TOP, "docs", "events.schema.json")
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+class Ear:
+    """A queue bound to dlo.events. Each event must be what the schema says,
+    and must come from whom it says it comes."""
+
+    def __init__(self, case, *keys):
+        self.case = case
+        self.events = []
+        self.validator = jsonschema.Draft202012Validator(schema())
+        self.channel = case.new_channel(confirms=False)
+        self.channel.exchange_declare("dlo.events", "topic", durable=True)
+        declared = self.channel.queue_declare("", exclusive=True)
+        self.queue = declared.method.queue
+        for key in keys:
+            self.channel.queue_bind(self.queue, "dlo.events", key)
+
+    def listen(self):
+        """Takes what has come; all events so far."""
+        while True:
+            method, properties, body = self.channel.basic_get(
+                self.queue, auto_ack=True)
+            if method is None:
+                return self.events
+            self.events.append(self.check(method, properties, body))
+
+    def check(self, method, properties, body):
+        event = json.loads(body)
+        errors = [error.message for error in
+                  self.validator.iter_errors(event)]
+        self.case.assertEqual(errors, [], body)
+        self.case.assertEqual(
+            (properties.content_type, properties.delivery_mode,
+             properties.type, properties.app_id, properties.user_id),
+            ("application/json", 1, event["event"], "dlo-consumer", "guest"))
+        self.case.assertEqual(
+            method.routing_key, event["event"] + "."
+            + (event.get("pipeline") or event.get("downstream")))
+        at = datetime.datetime.strptime(event["at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        self.case.assertEqual(int(at.timestamp()), properties.timestamp)
+        return event
+
+    def heard(self, **fields):
+        """The events so far that have these values."""
+        return [event for event in self.listen()
+                if fields.items() <= event.items()]
+
+    def wait(self, count=1, **fields):
+        """Waits for so many of them; a list."""
+        return wait_until(
+            lambda: len(found := self.heard(**fields)) >= count and found,
+            f"{count} events with {fields}")
+
+
+class Events(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.declare("orders")
+
+    def shop(self, down, retry=None, breaker=None, **more):
+        return self.config(
+            down, downstreams={"shop": {"breaker": breaker or CALM}},
+            pipelines={"orders": {"retry": {
+                "first": "200ms", "cap": "1s", "hold": "300ms", "jitter": 0,
+                **(retry or {})}}}, **more)
+
+    def redriven(self, message_id, **more):
+        """A message as dlo-redrive publishes it: its user is vouched for."""
+        self.publish("orders", b"x", message_id=message_id, user_id="guest",
+                     headers={"dlo-id": message_id, "dlo-job": "j-1",
+                              "dlo-redrives": 1}, **more)
+
+
+class Outcomes(Events):
+    def test_each_attempt_of_a_redriven_message_is_told(self):
+        ear = Ear(self, "outcome.*")
+        down = self.downstream(
+            lambda r: (503, {}, b"so \xff busy") if r.attempt < 3 else 200)
+        consumer = self.consumer(self.shop(down))
+        self.publish("orders", b"x", message_id="plain")
+        # Anybody can write headers; nobody can write another's user id.
+        self.publish("orders", b"x", message_id="forged",
+                     headers={"dlo-job": "j-1"})
+        self.redriven("one")
+        told = ear.wait(3, pipeline="orders")
+        down.wait_requests(9)
+        self.wait_totals("orders", total=0)
+        self.assertEqual([
+            (event["id"], event["job"], event["attempt"], event["redrives"],
+             event["outcome"], event["class"], event["next"],
+             event["delay_ms"]) for event in told], [
+            ("one", "j-1", 1, 1, "retry", "http.503", "hold", 200),
+            ("one", "j-1", 2, 1, "retry", "http.503", "ladder", 400),
+            ("one", "j-1", 3, 1, "ok", "http.200", "ack", 0)])
+        self.assertIn("so \ufffd busy", told[0]["error"])
+        self.assertEqual(len(ear.listen()), 3)
+        self.assertTrue(told[0]["instance"].endswith(f":{consumer.pid}"))
+        self.assertEqual(consumer.metrics().value(
+            "dlo_events_total", event="outcome", result="sent"), 3)
+
+    def test_a_dead_letter_is_told_when_it_is_there(self):
+        ear = Ear(self, "dead.#", "outcome.#")
+        self.consumer(self.shop(self.downstream(lambda r: 422)))
+        self.redriven("again")
+        event, = ear.wait(event="dead")
+        self.assertEqual(self.depth("orders.dlq"), 1)
+        self.assertEqual(
+            (event["id"], event["job"], event["redrives"], event["attempt"],
+             event["reason"], event["class"]),
+            ("again", "j-1", 1, 1, "rejected", "http.422"))
+        self.assertEqual([e["next"] for e in ear.heard(event="outcome")],
+                         ["dead"])
+        self.publish("orders", b"x", message_id="fresh")
+        event, = ear.wait(event="dead", id="fresh")
+        self.assertEqual(self.depth("orders.dlq"), 2)
+        self.assertNotIn("job", event)
+
+    def test_no_death_is_told_that_has_no_copy(self):
+        ear = Ear(self, "dead.#")
+        consumer = self.consumer(self.shop(self.downstream(lambda r: 422)))
+        self.channel.queue_delete("orders.dlq")
+        self.publish("orders", b"x", message_id="1")
+        consumer.wait_log("copy_not_taken", result="returned")
+        self.assertEqual(ear.listen(), [])
+        # The consumer declares it anew, and only then it is there.
+        event, = ear.wait(event="dead")
+        self.assertEqual(event["id"], "1")
+        self.assertEqual(self.depth("orders.dlq"), 1)
+
+
+class Breakers(Events):
+    def test_changes_and_the_state_every_now_and_then(self):
+        ear = Ear(self, "breaker.shop")
+        down = self.downstream(lambda r: 503)
+        self.consumer(self.shop(
+            down, retry={"attempts": 50},
+            breaker={"failures": 3, "open": "500ms", "open_max": "500ms"}))
+        first, second = ear.wait(2, downstream="shop", state="closed")[:2]
+        self.assertNotIn("previous", first)
+        self.assertEqual((first["opened"], second["opened"]), (0, 0))
+        seconds = [datetime.datetime.fromisoformat(e["at"].rstrip("Z"))
+                   for e in (first, second)]
+        self.assertGreaterEqual((seconds[1] - seconds[0]).total_seconds(),
+                                BEAT_S - 0.1)
+        for number in range(10):
+            self.publish("orders", b"x", message_id=str(number))
+        opened, = ear.wait(state="open", previous="closed")
+        self.assertEqual(opened["opened"], 1)
+        self.assertGreater(opened["until"], opened["at"])
+        ear.wait(state="half-open", previous="open")
+        ear.wait(state="open", previous="half-open")
+        down.answer = lambda r: 200
+        ear.wait(state="closed", previous="half-open")
+        self.wait_totals("orders", total=0)
+        changes = [event for event in ear.listen() if "previous" in event]
+        for one, other in zip(changes, changes[1:]):
+            self.assertEqual(one["state"], other["previous"])
+
+    def test_a_late_listener_hears_of_an_outage(self):
+        down = self.downstream(lambda r: 503)
+        consumer = self.consumer(self.shop(
+            down, breaker={"failures": 1, "open": "60s"}))
+        self.publish("orders", b"x", message_id="1")
+        consumer.wait_log("breaker", to="open")
+        event, = Ear(self, "breaker.#").wait(state="open")[:1]
+        self.assertNotIn("previous", event)
+        self.assertEqual(event["opened"], 1)
+
+
+class Harmless(Events):
+    def test_without_their_exchange_nothing_is_lost_or_late(self):
+        down = self.downstream(lambda r: 422 if r.id.startswith("d") else 200)
+        consumer = self.consumer(self.shop(down))
+        self.channel.exchange_delete("dlo.events")
+        self.redriven("d-first")
+        consumer.wait_log("news_refused", code=404)
+        for number in range(100):
+            self.redriven(f"d-{number}")
+            self.redriven(f"o-{number}")
+        self.assertEqual(len(self.take("orders.dlq", 101)), 101)
+        self.wait_totals("orders", total=0)
+        self.assertEqual(set(down.attempts().values()), {1})
+        self.assertEqual(consumer.logged("publish_channel_closed"), [])
+        self.assertEqual(consumer.logged("copy_not_taken"), [])
+        metrics = consumer.metrics()
+        self.assertGreater(metrics.value(
+            "dlo_events_total", event="dead", result="dropped"), 0)
+        # And they are told again when it is back.
+        ear = Ear(self, "breaker.#")
+        ear.wait(downstream="shop")
+
+    def test_without_the_right_nothing_is_lost_or_late(self):
+        user = self.broker.user_new("pw")
+        self.addCleanup(self.broker.user_delete, user)
+        self.broker.allow(self.vhost, user)
+        down = self.downstream(lambda r: 422)
+        consumer = self.consumer(self.shop(
+            down, broker={"user": user, "password": "pw"}))
+        self.broker.allow(self.vhost, user,
+                          write=r"^dlo\.(retry\..*|dead)$")
+        self.publish_many("orders", 50)
+        self.assertEqual(len(self.take("orders.dlq", 50)), 50)
+        self.wait_totals("orders", total=0)
+        consumer.wait_log("news_refused", code=403)
+        self.assertEqual(consumer.logged("copy_not_taken"), [])
+
+    def test_a_broker_in_alarm_is_not_told(self):
+        self.private_broker()
+        self.declare("orders")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        down = self.downstream(
+            lambda r: 200 if gate.wait(60) else 500)
+        consumer = self.consumer(self.shop(down))
+        for number in range(5):
+            self.redriven(f"m-{number}")
+        down.wait_requests(5)
+        self.broker.ctl("set_vm_memory_high_watermark", "0.00001")
+        # The event that tells us of the alarm still goes through.
+        consumer.wait_log("broker_blocked")
+        gate.set()
+        # Not wait_totals, which publishes.
+        wait_until(lambda: self.totals("orders")["total"] == 0,
+                   "all are acked")
+        self.assertEqual(consumer.metrics().value(
+            "dlo_events_total", event="outcome", result="dropped"), 5)
+        self.broker.ctl("set_vm_memory_high_watermark", "0.8")
+        consumer.wait_log("broker_unblocked")
+        # None of it was kept: what is heard now is new.
+        ear = Ear(self, "#")
+        ear.wait(event="breaker")
+        self.assertEqual(ear.heard(event="outcome"), [])
+        self.redriven("new")
+        ear.wait(event="outcome", id="new")
+        self.wait_totals("orders", total=0)
+        self.assertEqual(set(down.attempts().values()), {1})
