@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "downstream/breaker.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,7 @@ open_up(struct breaker *b, int64_t now_ms)
 	b->openings++;
 	b->open_until_ms =
 	    now_ms + backoff_delay_ms(&backoff, b->openings, chance(b));
-	b->ticket++;
+	b->opened++;
 	b->under_way = 0;
 	b->row = 0;
 	memset(b->slots, 0, sizeof(b->slots));
@@ -96,7 +97,10 @@ breaker_enter(struct breaker *b, enum breaker_state to, int64_t now_ms,
 	if (to == BREAKER_OPEN) {
 		open_up(b, now_ms);
 	} else if (to == BREAKER_CLOSED) {
-		b->slow = true;
+		b->slow = (struct breaker_slow){ .on = true,
+			/* The trial message was a good one. */
+			.good = !b->params.probed,
+			.began_ms = now_ms };
 		b->allowed = 1;
 	}
 	log_info("breaker", LOG_STR("downstream", b->name),
@@ -140,8 +144,14 @@ breaker_open_ms(const struct breaker *b, int64_t now_ms)
 uint64_t
 breaker_opened(const struct breaker *b)
 {
-	/* A ticket for each time. */
-	return b->ticket;
+	return b->opened;
+}
+
+/* Marks the attempts that begin now: how often it opened, and was halved. */
+static uint64_t
+ticket(const struct breaker *b)
+{
+	return b->opened << 32 | b->cuts;
 }
 
 uint64_t
@@ -150,7 +160,7 @@ breaker_start(struct breaker *b)
 	if (breaker_room(b) == 0)
 		abort();
 	b->under_way++;
-	return b->ticket;
+	return ticket(b);
 }
 
 static int64_t
@@ -174,6 +184,24 @@ count(struct breaker *b, bool good, int64_t now_ms)
 	b->row = good ? 0 : b->row + 1;
 }
 
+/* So many in a row are too many. */
+static unsigned
+row_limit(const struct breaker *b)
+{
+	if (!b->slow.on)
+		return b->params.failures;
+	/* With one at a time, and not a good one yet. */
+	if (b->allowed == 1 && b->slow.good == 0)
+		return 1;
+	/* With less it was no better. */
+	if (b->slow.vain && b->params.failures > BREAKER_CUT_LEAST)
+		return BREAKER_CUT_LEAST;
+	/* There were good ones: it can be tried with less. */
+	if (b->allowed > 1 && b->slow.good > 0)
+		return UINT_MAX;
+	return b->params.failures;
+}
+
 /* Whether the last bad result was one too many; `why` says of what. */
 static bool
 too_bad(const struct breaker *b, int64_t now_ms, char why[WHY_SPACE])
@@ -182,11 +210,7 @@ too_bad(const struct breaker *b, int64_t now_ms, char why[WHY_SPACE])
 	uint64_t good = 0, bad = 0;
 	size_t i;
 
-	if (b->slow) {
-		snprintf(why, WHY_SPACE, "a failure in slow start");
-		return true;
-	}
-	if (b->row >= b->params.failures) {
+	if (b->row >= row_limit(b)) {
 		snprintf(why, WHY_SPACE, "%u failures in a row", b->row);
 		return true;
 	}
@@ -204,28 +228,81 @@ too_bad(const struct breaker *b, int64_t now_ms, char why[WHY_SPACE])
 	return true;
 }
 
-/* A good one in slow start: twice as many from now on. */
-static void
-speed_up(struct breaker *b)
+static double
+bad_share(const struct breaker_slow *slow)
 {
-	if (b->allowed < b->params.limit / 2 + b->params.limit % 2) {
-		b->allowed *= 2;
+	return (double)slow->bad / ((double)slow->good + (double)slow->bad);
+}
+
+static void
+next_step(struct breaker *b, unsigned allowed, int64_t now_ms)
+{
+	b->allowed = allowed;
+	b->slow.good = b->slow.bad = 0;
+	b->slow.began_ms = now_ms;
+}
+
+/* A bad one in slow start: perhaps it is too much for the downstream. */
+static void
+slow_down(struct breaker *b, int64_t now_ms)
+{
+	struct breaker_slow *slow = &b->slow;
+
+	slow->bad++;
+	if (b->allowed == 1 ||
+	    (slow->bad < BREAKER_CUT_LEAST && b->row < b->params.failures))
+		return;
+	slow->cautious = true;
+	if (b->row < b->params.failures &&
+	    bad_share(slow) <= slow->noise + BREAKER_CUT_SHARE)
+		return;
+	slow->vain = true;
+	b->cuts++;
+	b->row = 0;
+	next_step(b, b->allowed / 2, now_ms);
+	log_info("breaker_slowed", LOG_STR("downstream", b->name),
+	    LOG_UINT("allowed", b->allowed));
+}
+
+/* A good one in slow start: after its time the step has gone well. */
+static void
+speed_up(struct breaker *b, int64_t now_ms)
+{
+	struct breaker_slow *slow = &b->slow;
+	unsigned more = slow->cautious ? 1 : b->allowed;
+
+	slow->good++;
+	slow->vain = false;
+	if (now_ms - slow->began_ms < BREAKER_STEP_MS)
+		return;
+	if (b->allowed < b->params.limit) {
+		if (b->allowed == 1)
+			slow->noise = bad_share(slow);
+		if (more > b->params.limit - b->allowed)
+			more = b->params.limit - b->allowed;
+		next_step(b, b->allowed + more, now_ms);
 		return;
 	}
-	b->allowed = b->params.limit;
-	b->slow = false;
+	slow->on = false;
 	b->openings = 0;
 	log_info("breaker_recovered", LOG_STR("downstream", b->name),
 	    LOG_UINT("limit", b->allowed));
 }
 
+/* It began before slow start was halved: that it went badly is known. */
+static bool
+is_stale(const struct breaker *b, uint64_t its_ticket)
+{
+	return b->slow.on && its_ticket != ticket(b);
+}
+
 void
-breaker_finish(struct breaker *b, uint64_t ticket, enum breaker_result result,
-    int64_t now_ms)
+breaker_finish(struct breaker *b, uint64_t its_ticket,
+    enum breaker_result result, int64_t now_ms)
 {
 	char why[WHY_SPACE];
 
-	if (ticket != b->ticket)
+	if (its_ticket >> 32 != b->opened)
 		return;
 	b->under_way--;
 	if (result == BREAKER_NOTHING)
@@ -239,11 +316,15 @@ breaker_finish(struct breaker *b, uint64_t ticket, enum breaker_result result,
 			    "the trial message did not go well");
 		return;
 	}
+	if (result == BREAKER_BAD && is_stale(b, its_ticket))
+		return;
 	count(b, result == BREAKER_GOOD, now_ms);
 	if (result == BREAKER_BAD && too_bad(b, now_ms, why))
 		breaker_enter(b, BREAKER_OPEN, now_ms, why);
-	else if (result == BREAKER_GOOD && b->slow)
-		speed_up(b);
+	else if (result == BREAKER_BAD && b->slow.on)
+		slow_down(b, now_ms);
+	else if (result == BREAKER_GOOD && b->slow.on)
+		speed_up(b, now_ms);
 }
 
 void

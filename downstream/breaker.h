@@ -11,11 +11,18 @@
  *	half-open -- good probe, or good trial message ----> closed (slowly)
  *	half-open -- bad probe, or bad trial message ------> open (for longer)
  *
- * Only a bad result opens it. Closing starts slowly: one attempt at once,
- * doubling with each good result up to the limit; until then one bad result
- * opens it again. Results of attempts that began before it last opened say
- * nothing new and change nothing. A result that does not count neither
- * closes, opens, nor interrupts a row; as a trial it makes room for the next.
+ * Only a bad result opens it. Closing starts slowly: one attempt at once, and
+ * each second twice as many, up to the limit. When more go bad than did with
+ * one at a time, or many do in a row, the downstream has less room than the
+ * limit: half as many then, and from there one more each second, until the
+ * limit has been held for a second. In slow start a bad result opens it again
+ * before the first good one, and so do a few in a row when halving brought no
+ * good one, and the ratio.
+ *
+ * Results of attempts that began before it last opened say nothing new and
+ * change nothing, nor do bad ones that began before the last halving. A result
+ * that does not count neither closes, opens, nor interrupts a row; as a trial
+ * it makes room for the next.
  */
 #ifndef DLO_DOWNSTREAM_BREAKER_H
 #define DLO_DOWNSTREAM_BREAKER_H
@@ -56,15 +63,35 @@ struct breaker_slot {
 	uint64_t good, bad;
 };
 
+#define BREAKER_STEP_MS 1000 /* limits of rate count by the second */
+
+/*
+ * Slow start halves on so many bad results in a step when they are a share
+ * that is larger by so much than it was with one attempt at a time.
+ */
+#define BREAKER_CUT_LEAST 3
+#define BREAKER_CUT_SHARE 0.1
+
+/* The step of slow start that it is in; the flags outlive it. */
+struct breaker_slow {
+	bool on;
+	bool cautious; /* too many went bad: up by one, not by doubling */
+	bool vain;     /* halved, and nothing good since */
+	unsigned good, bad;
+	int64_t began_ms;
+	double noise; /* share of bad ones with one attempt at a time */
+};
+
 /* Read it through the functions below. */
 struct breaker {
 	const char *name; /* for the log; not owned */
 	struct breaker_params params;
 	enum breaker_state state;
-	uint64_t ticket;    /* how often it opened: marks the attempts */
-	unsigned allowed;   /* attempts at once while closed */
-	bool slow;	    /* slow start: allowed is on its way to limit */
-	unsigned under_way; /* of those with the current ticket */
+	uint64_t opened;  /* how often */
+	uint32_t cuts;	  /* how often slow start was halved */
+	unsigned allowed; /* attempts at once while closed */
+	struct breaker_slow slow;
+	unsigned under_way; /* of those that began since it last opened */
 	unsigned row;	    /* bad results in a row */
 	unsigned openings;  /* since the limit was last reached */
 	int64_t open_until_ms;

@@ -13,6 +13,7 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/coffee_shop.py \
 	scripts/demo \
 	scripts/deps \
+	scripts/limited_shop.py \
 	scripts/lint \
 	scripts/lint-house \
 	scripts/soak \

@@ -311,6 +311,29 @@ await(struct world *w, enum breaker_state state)
 }
 
 static void
+on_passed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool
+is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static void
+pass(struct world *w, int64_t ms)
+{
+	bool passed = false;
+	struct loop_timer *timer = loop_timer_new(w->loop, on_passed, &passed);
+
+	loop_timer_start(w->loop, timer, ms);
+	assert_true(sim_loop_run_until(w->loop, INT64_MAX, is_true, &passed));
+	loop_timer_free(w->loop, timer);
+}
+
+static void
 check_metric(struct world *w, const char *line)
 {
 	struct buf out = { 0 };
@@ -421,13 +444,14 @@ opens_and_recovers(void **state)
 	assert_int_equal(w->seen, BREAKER_CLOSED);
 	loop_run_tasks(w->loop);
 	assert_int_equal(w->fake.count, 1);
-	finish(w, OUTCOME_OK);
-	loop_run_tasks(w->loop);
-	assert_int_equal(w->fake.count, 2);
-	finish(w, OUTCOME_OK);
-	finish(w, OUTCOME_OK);
-	loop_run_tasks(w->loop);
-	assert_int_equal(w->fake.count, 8);
+	/* Twice as many each second, and each time all that now may start do.
+	 */
+	for (unsigned wanted = 2; wanted <= 8; wanted *= 2) {
+		pass(w, BREAKER_STEP_MS);
+		finish(w, OUTCOME_OK);
+		loop_run_tasks(w->loop);
+		assert_int_equal(w->fake.count, wanted);
+	}
 	check_metric(w, "dlo_breaker_state{downstream=\"d\"} 0\n");
 	check_metric(w, "dlo_breaker_opened_total{downstream=\"d\"} 1\n");
 }
@@ -526,6 +550,7 @@ keeps_late_attempts_within_the_capacity(void **state)
 	assert_int_equal(downstream_state(w->d), BREAKER_CLOSED);
 	loop_run_tasks(w->loop);
 	start(w);
+	pass(w, BREAKER_STEP_MS);
 	finish_last(w, OUTCOME_OK);
 	loop_run_tasks(w->loop);
 	/* Two by the slow start, one by the handler. */
