@@ -69,11 +69,11 @@ class Ear:
         return [event for event in self.listen()
                 if fields.items() <= event.items()]
 
-    def wait(self, count=1, **fields):
+    def wait(self, count=1, timeout=harness.TIMEOUT_S, **fields):
         """Waits for so many of them; a list."""
         return wait_until(
             lambda: len(found := self.heard(**fields)) >= count and found,
-            f"{count} events with {fields}")
+            f"{count} events with {fields}", timeout)
 
 
 class Events(harness.Case):
@@ -121,6 +121,22 @@ class Outcomes(Events):
         self.assertTrue(told[0]["instance"].endswith(f":{consumer.pid}"))
         self.assertEqual(consumer.metrics().value(
             "dlo_events_total", event="outcome", result="sent"), 3)
+
+    def test_what_dlo_redrive_moves_is_told_with_its_job(self):
+        ear = Ear(self, "outcome.*", "dead.*")
+        down = self.downstream(lambda r: 503)
+        config = self.shop(down, retry={"attempts": 1})
+        self.consumer(config)
+        self.publish("orders", b"x", message_id="caf\u00e9")
+        ear.wait(event="dead", id="caf\u00e9")
+        down.answer = lambda r: 200
+        code, _, log = self.redrive_once(config)
+        self.assertEqual(code, 0, log)
+        outcome, = ear.wait(event="outcome")
+        self.assertEqual(
+            (outcome["id"], outcome["redrives"], outcome["attempt"],
+             outcome["outcome"]), ("caf\u00e9", 1, 1, "ok"))
+        self.assertIn(f" job={outcome['job']} ", log)
 
     def test_a_dead_letter_is_told_when_it_is_there(self):
         ear = Ear(self, "dead.#", "outcome.#")
@@ -209,9 +225,9 @@ class Harmless(Events):
         metrics = consumer.metrics()
         self.assertGreater(metrics.value(
             "dlo_events_total", event="dead", result="dropped"), 0)
-        # And they are told again when it is back.
+        # And they are told again when it is back, after a pause.
         ear = Ear(self, "breaker.#")
-        ear.wait(downstream="shop")
+        ear.wait(downstream="shop", timeout=90)
 
     def test_without_the_right_nothing_is_lost_or_late(self):
         user = self.broker.user_new("pw")
