@@ -98,8 +98,8 @@ breaker_enter(struct breaker *b, enum breaker_state to, int64_t now_ms,
 		open_up(b, now_ms);
 	} else if (to == BREAKER_CLOSED) {
 		b->slow = (struct breaker_slow){ .on = true,
-			/* The trial message was a good one. */
-			.good = !b->params.probed,
+			/* The trial message went well. */
+			.proven = !b->params.probed,
 			.began_ms = now_ms };
 		b->allowed = 1;
 	}
@@ -190,8 +190,7 @@ row_limit(const struct breaker *b)
 {
 	if (!b->slow.on)
 		return b->params.failures;
-	/* With one at a time, and not a good one yet. */
-	if (b->allowed == 1 && b->slow.good == 0)
+	if (!b->slow.proven)
 		return 1;
 	/* With less it was no better. */
 	if (b->slow.vain && b->params.failures > BREAKER_CUT_LEAST)
@@ -272,6 +271,7 @@ speed_up(struct breaker *b, int64_t now_ms)
 	unsigned more = slow->cautious ? 1 : b->allowed;
 
 	slow->good++;
+	slow->proven = true;
 	slow->vain = false;
 	if (now_ms - slow->began_ms < BREAKER_STEP_MS)
 		return;

@@ -75,6 +75,7 @@ struct breaker_slot {
 /* The step of slow start that it is in; the flags outlive it. */
 struct breaker_slow {
 	bool on;
+	bool proven;   /* something has gone well since it closed */
 	bool cautious; /* too many went bad: up by one, not by doubling */
 	bool vain;     /* halved, and nothing good since */
 	unsigned good, bad;

@@ -388,7 +388,7 @@ model_check_bad(const struct model *m, const struct breaker *b, int64_t now_ms)
 	}
 	if (!m->slow.on)
 		row = m->row >= p->failures;
-	else if (m->allowed == 1 && m->slow.good == 0)
+	else if (!m->slow.proven)
 		row = true;
 	else if (m->slow.vain)
 		row = m->row >= p->failures || m->row >= 3;
@@ -473,7 +473,7 @@ model_finish(struct model *m, struct breaker *b, uint64_t ticket,
 		if (breaker_state(b) == BREAKER_OPEN)
 			model_opened(m, b, now_ms);
 		m->slow = (struct breaker_slow){ .on = true,
-			.good = 1,
+			.proven = true,
 			.began_ms = now_ms };
 		m->allowed = 1;
 		return;
