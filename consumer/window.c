@@ -270,10 +270,11 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 {
 	struct window *w = d->window;
 	struct loop *loop = w->env.loop;
-	int64_t wall_ms = loop_wall_ms(loop), now_ms = loop_now_ms(loop);
+	int64_t wall_ms = loop_wall_ms(loop);
 	struct policy_decision decision = policy_judge(&w->policy, &d->envelope,
 	    verdict, wall_ms, loop_random_unit(loop));
-	int64_t due_ms = now_ms + decision.delay_ms;
+	/* From the next whole millisecond on: never early. */
+	int64_t due_ms = (loop_now_us(loop) + 999) / 1000 + decision.delay_ms;
 
 	/* Memory is no place for it any more, or not for so long. */
 	if (!w->ordered && decision.act == POLICY_HOLD &&
