@@ -7,6 +7,10 @@ lib_libbase_a_SOURCES = \
 	lib/backoff.h \
 	lib/buf.c \
 	lib/buf.h \
+	lib/child.c \
+	lib/child.h \
+	lib/child_spawn.c \
+	lib/child_spawn.h \
 	lib/cli.c \
 	lib/cli.h \
 	lib/compiler.h \

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * We have threads (name resolution), so between fork and execve the child
+ * makes system calls only: all it needs is in its plan before. Signals stay
+ * blocked until it has no handlers of ours, which would write into our pipe.
+ */
+#include "lib/child_spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/xalloc.h"
+
+#define FIRST_FD      3 /* above stdin, stdout and stderr */
+#define EXIT_NO_EXEC  127
+#define USUAL_PATH    "/usr/local/bin:/usr/bin:/bin"
+#define MS_PER_SECOND 1000
+
+/* What the child does, told before it is there. */
+struct plan {
+	const char *program;
+	const struct child_params *params;
+	pid_t parent;
+	int in, out, err, status; /* its ends */
+	struct rlimit memory, cpu;
+};
+
+/* Both ends of a pipe; ours does not block. */
+struct pipe_ends {
+	int ours, its;
+};
+
+static bool
+is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	    access(path, X_OK) == 0;
+}
+
+/* The path of a program, or NULL; the caller frees it. */
+static char *
+find_program(const char *name)
+{
+	const char *at = getenv("PATH");
+	struct buf path = { 0 };
+	size_t len;
+	char *found = NULL;
+
+	if (strchr(name, '/') != NULL)
+		return xstrdup(name);
+	if (at == NULL)
+		at = USUAL_PATH;
+	for (; found == NULL && *at != '\0'; at += len + (at[len] == ':')) {
+		len = strcspn(at, ":");
+		/* An empty or relative one depends on where we happen to be. */
+		if (at[0] != '/')
+			continue;
+		buf_reset(&path);
+		buf_add(&path, at, len);
+		buf_printf(&path, "/%s", name);
+		if (is_program(buf_str(&path)))
+			found = xstrdup(buf_str(&path));
+	}
+	buf_clear(&path);
+	return found;
+}
+
+/* A limit of `soft`, as far as ours allows. */
+static struct rlimit
+lower(int resource, rlim_t soft, rlim_t hard)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)resource, &limit) == -1)
+		limit.rlim_max = RLIM_INFINITY;
+	if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > hard)
+		limit.rlim_max = hard;
+	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+	return limit;
+}
+
+static void
+plan_limits(struct plan *plan)
+{
+	rlim_t memory = plan->params->memory_bytes;
+	rlim_t cpu =
+	    ((rlim_t)plan->params->cpu_ms + MS_PER_SECOND - 1) / MS_PER_SECOND;
+
+	plan->memory = lower(RLIMIT_AS, memory, memory);
+	/* SIGXCPU first, SIGKILL for those who do not care. */
+	plan->cpu = lower(RLIMIT_CPU, cpu, cpu + 1);
+}
+
+/* In the child: its ends become 0, 1 and 2; -1: errno says why. */
+static int
+take_ends(const struct plan *plan)
+{
+	int in = fcntl(plan->in, F_DUPFD_CLOEXEC, FIRST_FD);
+	int out = fcntl(plan->out, F_DUPFD_CLOEXEC, FIRST_FD);
+	int err = fcntl(plan->err, F_DUPFD_CLOEXEC, FIRST_FD);
+
+	/* All are above 2 first: none overwrites another. */
+	if (in == -1 || out == -1 || err == -1 || dup2(in, 0) == -1 ||
+	    dup2(out, 1) == -1 || dup2(err, 2) == -1)
+		return -1;
+	return close_range(FIRST_FD, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
+/* In the child: signals as every program expects them. */
+static int
+reset_signals(void)
+{
+	const struct sigaction usual = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int signo;
+
+	/* Some cannot be set; they are as they should be. */
+	for (signo = 1; signo < NSIG; signo++)
+		(void)sigaction(signo, &usual, NULL);
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int
+take_limits(const struct plan *plan)
+{
+	if (plan->params->cpu_ms > 0 && setrlimit(RLIMIT_CPU, &plan->cpu) == -1)
+		return -1;
+	if (plan->params->memory_bytes > 0 &&
+	    setrlimit(RLIMIT_AS, &plan->memory) == -1)
+		return -1;
+	return 0;
+}
+
+/* The child, from the fork on. */
+static void __attribute__((noreturn)) become(const struct plan *plan)
+{
+	int status = fcntl(plan->status, F_DUPFD_CLOEXEC, FIRST_FD), error;
+	ssize_t written;
+
+	if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+	    take_ends(plan) == 0 && reset_signals() == 0 &&
+	    take_limits(plan) == 0 && getppid() == plan->parent)
+		(void)execve(plan->program, plan->params->argv,
+		    plan->params->env);
+	error = errno;
+	/* A new pipe has room; without it, the exit status has to do. */
+	written = write(status, &error, sizeof(error));
+	(void)written;
+	_exit(EXIT_NO_EXEC);
+}
+
+/* 0 or an errno; `to_child`: it reads, we write. */
+static int
+open_pipe(struct pipe_ends *ends, bool to_child)
+{
+	int fds[2], error;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return errno;
+	ends->ours = fds[to_child ? 1 : 0];
+	ends->its = fds[to_child ? 0 : 1];
+	/* Its end is another description and blocks, as programs expect. */
+	if (fcntl(ends->ours, F_SETFL, O_NONBLOCK) == 0)
+		return 0;
+	error = errno;
+	close(ends->ours);
+	close(ends->its);
+	ends->ours = ends->its = -1;
+	return error;
+}
+
+static void
+close_end(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+static void
+close_ours(struct child_ends *ends)
+{
+	close_end(&ends->pidfd);
+	close_end(&ends->in);
+	close_end(&ends->out);
+	close_end(&ends->err);
+	close_end(&ends->status);
+}
+
+static void
+close_its(struct plan *plan)
+{
+	close_end(&plan->in);
+	close_end(&plan->out);
+	close_end(&plan->err);
+	close_end(&plan->status);
+}
+
+static int
+open_ends(struct plan *plan, struct child_ends *ends)
+{
+	struct pipe_ends in = { -1, -1 }, out = { -1, -1 }, err = { -1, -1 };
+	struct pipe_ends status = { -1, -1 };
+	int error = open_pipe(&in, true);
+
+	if (error == 0)
+		error = open_pipe(&err, false);
+	if (error == 0)
+		error = open_pipe(&status, false);
+	if (error == 0 && plan->params->output)
+		error = open_pipe(&out, false);
+	if (error == 0 && !plan->params->output &&
+	    (out.its = open("/dev/null", O_WRONLY | O_CLOEXEC)) == -1)
+		error = errno;
+	*ends = (struct child_ends){ .pidfd = -1,
+		.in = in.ours,
+		.out = out.ours,
+		.err = err.ours,
+		.status = status.ours };
+	plan->in = in.its;
+	plan->out = out.its;
+	plan->err = err.its;
+	plan->status = status.its;
+	return error;
+}
+
+/* A process that we cannot watch is none. */
+static int
+watch_process(struct child_ends *ends)
+{
+	int error;
+
+	ends->pidfd = pidfd_open(ends->pid, 0);
+	if (ends->pidfd != -1)
+		return 0;
+	error = errno;
+	(void)kill(ends->pid, SIGKILL);
+	(void)waitpid(ends->pid, NULL, 0);
+	return error;
+}
+
+static int
+fork_it(const struct plan *plan, struct child_ends *ends)
+{
+	sigset_t all, former;
+	int error = 0;
+
+	/* Inherited as ignored, it would take the exit status away. */
+	(void)signal(SIGCHLD, SIG_DFL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &former);
+	ends->pid = fork();
+	if (ends->pid == 0)
+		become(plan);
+	if (ends->pid == -1)
+		error = errno;
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	if (error != 0)
+		return error;
+	/* Whoever of both is first: from here on the group is there. */
+	(void)setpgid(ends->pid, ends->pid);
+	return watch_process(ends);
+}
+
+int
+child_spawn(const struct child_params *params, struct child_ends *ends)
+{
+	struct plan plan = { .params = params, .parent = getpid() };
+	char *program = find_program(params->argv[0]);
+	int error;
+
+	if (program == NULL)
+		return ENOENT;
+	plan.program = program;
+	plan_limits(&plan);
+	error = open_ends(&plan, ends);
+	if (error == 0)
+		error = fork_it(&plan, ends);
+	close_its(&plan);
+	if (error != 0)
+		close_ours(ends);
+	free(program);
+	return error;
+}
