@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consumer/headers.h"
 #include "lib/log.h"
 
 const char *
@@ -91,6 +92,8 @@ delivery_describe(struct delivery *d, const char *pipeline, const char *queue)
 		.timestamp_s = timestamp(props[RMQ_PROP_TIMESTAMP]),
 		.traceparent = text(e->traceparent),
 		.tracestate = text(e->tracestate),
+		.fields = { .table = text(props[RMQ_PROP_HEADERS]),
+		    .next = headers_next },
 		.body = d->message->body.ptr,
 		.body_bytes = d->message->body.len,
 	};

@@ -18,6 +18,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/delivery.h \
 	consumer/events.c \
 	consumer/events.h \
+	consumer/headers.c \
+	consumer/headers.h \
 	consumer/lanes.c \
 	consumer/lanes.h \
 	consumer/meter.c \

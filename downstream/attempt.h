@@ -8,6 +8,7 @@
 #ifndef DLO_DOWNSTREAM_ATTEMPT_H
 #define DLO_DOWNSTREAM_ATTEMPT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,34 @@ struct attempt_text {
 struct attempt_header {
 	struct attempt_text name;
 	struct attempt_text value;
+};
+
+enum attempt_field_type {
+	ATTEMPT_FIELD_TEXT,
+	ATTEMPT_FIELD_INT,
+	ATTEMPT_FIELD_REAL,
+	ATTEMPT_FIELD_BOOL,
+};
+
+/* One header of the message, with its type; names may come twice. */
+struct attempt_field {
+	struct attempt_text name;
+	enum attempt_field_type type;
+	union {
+		struct attempt_text text;
+		int64_t number;
+		double real;
+		bool truth;
+	} value;
+};
+
+/*
+ * All of the message's own headers (none of ours) that are text, numbers or
+ * booleans: `next` takes one off a copy of `table`, false: no more.
+ */
+struct attempt_fields {
+	struct attempt_text table;
+	bool (*next)(struct attempt_text *rest, struct attempt_field *);
 };
 
 struct attempt {
@@ -44,7 +73,8 @@ struct attempt {
 	/* Those that the downstream is to be told, each name once. */
 	const struct attempt_header *headers;
 	size_t header_count;
-	const void *body; /* may be NULL when body_bytes is 0 */
+	struct attempt_fields fields; /* `next` NULL: none */
+	const void *body;	      /* may be NULL when body_bytes is 0 */
 	size_t body_bytes;
 };
 

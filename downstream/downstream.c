@@ -246,13 +246,14 @@ make_handler(const struct downstream_env *env,
 	switch (conf->kind) {
 	case CONF_KIND_HTTP:
 		return handler_http_new(env->loop, &conf->http);
+	case CONF_KIND_EXEC:
+		return handler_exec_new(env->loop, conf->name, &conf->exec);
 	case CONF_KIND_NOOP:
 		return handler_noop_new(env->loop);
-	case CONF_KIND_EXEC:
 	case CONF_KIND_PLUGIN:
 		break;
 	}
-	/* The configuration does not let these through. */
+	/* The configuration does not let it through. */
 	abort();
 }
 

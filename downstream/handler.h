@@ -20,6 +20,7 @@
 #include "lib/compiler.h"
 #include "lib/loop.h"
 
+struct conf_exec;
 struct conf_http;
 struct handler;
 struct handler_call;
@@ -66,6 +67,12 @@ void handler_free(struct handler *);
  * Sends to a URL; 2xx is ok. Copies what it needs of the configuration.
  */
 struct handler *handler_http_new(struct loop *, const struct conf_http *);
+/*
+ * Runs a command, for each message or as workers that live on; `name` is the
+ * downstream's, for the log. Copies both.
+ */
+struct handler *handler_exec_new(struct loop *, const char *name,
+    const struct conf_exec *);
 /* Says ok to everything at the end of the turn: for measuring. */
 struct handler *handler_noop_new(struct loop *);
 

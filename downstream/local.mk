@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-DOWNSTREAM_LIBS = downstream/libdownstream.a $(CURL_LIBS)
+DOWNSTREAM_LIBS = downstream/libdownstream.a $(CURL_LIBS) $(JANSSON_LIBS)
 noinst_LIBRARIES += downstream/libdownstream.a
 downstream_libdownstream_a_SOURCES = \
 	downstream/attempt.h \
@@ -10,8 +10,20 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/builtin.h \
 	downstream/downstream.c \
 	downstream/downstream.h \
+	downstream/exec_command.c \
+	downstream/exec_command.h \
+	downstream/exec_env.c \
+	downstream/exec_env.h \
+	downstream/exec_json.c \
+	downstream/exec_json.h \
+	downstream/exec_once.c \
+	downstream/exec_stream.c \
+	downstream/exec_verdict.c \
+	downstream/exec_verdict.h \
 	downstream/handler.c \
 	downstream/handler.h \
+	downstream/handler_exec.c \
+	downstream/handler_exec.h \
 	downstream/handler_http.c \
 	downstream/handler_noop.c \
 	downstream/http_client.c \

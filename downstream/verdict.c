@@ -74,3 +74,9 @@ verdict_set_error(struct verdict *v, const void *bytes, size_t len)
 	}
 	v->error[used] = '\0';
 }
+
+void
+verdict_set_text(struct verdict *v, const char *text)
+{
+	verdict_set_error(v, text, strlen(text));
+}

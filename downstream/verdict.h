@@ -49,5 +49,7 @@ void verdict_init(struct verdict *, enum outcome, const char *class_fmt, ...)
  * between characters.
  */
 void verdict_set_error(struct verdict *, const void *bytes, size_t len);
+/* The same from a string. */
+void verdict_set_text(struct verdict *, const char *text);
 
 #endif

@@ -8,6 +8,7 @@ check_PROGRAMS += \
 	tests/consumer/test_dedup \
 	tests/consumer/test_lanes \
 	tests/consumer/test_events \
+	tests/consumer/test_headers \
 	tests/consumer/test_order \
 	tests/consumer/test_policy \
 	tests/consumer/test_rules
@@ -27,6 +28,8 @@ tests_consumer_test_lanes_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_events_SOURCES = tests/consumer/test_events.c \
 	tests/sim/sim_loop.c tests/sim/sim_loop.h tests/unit.h
 tests_consumer_test_events_LDADD = $(CONSUMER_TESTS_LDADD) $(JANSSON_LIBS)
+tests_consumer_test_headers_SOURCES = tests/consumer/test_headers.c tests/unit.h
+tests_consumer_test_headers_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_order_SOURCES = tests/consumer/test_order.c tests/unit.h
 tests_consumer_test_order_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_policy_SOURCES = tests/consumer/test_policy.c tests/unit.h

@@ -6,6 +6,16 @@ tests_downstream_test_breaker_SOURCES = tests/downstream/test_breaker.c \
 	tests/unit.h
 tests_downstream_test_breaker_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
+check_PROGRAMS += tests/downstream/test_exec_json
+tests_downstream_test_exec_json_SOURCES = tests/downstream/test_exec_json.c \
+	tests/unit.h
+tests_downstream_test_exec_json_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_handler_exec
+tests_downstream_test_handler_exec_SOURCES = \
+	tests/downstream/test_handler_exec.c tests/unit.h
+tests_downstream_test_handler_exec_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
 check_PROGRAMS += tests/downstream/test_handler_http
 tests_downstream_test_handler_http_SOURCES = \
 	tests/downstream/test_handler_http.c tests/downstream/peer.c \
