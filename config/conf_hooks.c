@@ -159,6 +159,26 @@ conf_hooks_downstream(struct conf_parse *p, struct conf_tree *node,
 }
 
 void
+conf_hooks_exec(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	struct conf_downstream *downstream = element;
+	struct conf_texts *command = &downstream->exec.command;
+	const struct conf_tree *list = conf_tree_get(node, "command");
+	const char **items, *program;
+
+	if (command->count == 0 || (program = command->items[0]) == NULL)
+		return;
+	if (program[0] == '\0')
+		conf_parse_error(p, list->first, "is empty");
+	if (strchr(program, '/') == NULL || program[0] == '/')
+		return;
+	items = conf_pool_get(p->pool, command->count * sizeof(*items));
+	memcpy(items, command->items, command->count * sizeof(*items));
+	items[0] = conf_pool_printf(p->pool, "%s/%s", p->folder, program);
+	command->items = items;
+}
+
+void
 conf_hooks_probe(struct conf_parse *p, struct conf_tree *node, void *element)
 {
 	static const char *const keys[] = { "http", "tcp", "exec", "amqp",

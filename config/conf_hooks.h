@@ -22,6 +22,8 @@ void conf_hooks_headers(struct conf_parse *, struct conf_tree *, void *element);
 void conf_hooks_downstream(struct conf_parse *, struct conf_tree *,
     void *element);
 /* One kind of probe. */
+/* The program of a command is a path when it has a slash. */
+void conf_hooks_exec(struct conf_parse *, struct conf_tree *, void *element);
 void conf_hooks_probe(struct conf_parse *, struct conf_tree *, void *element);
 /* What stands beside a then must have an effect. */
 void conf_hooks_rule(struct conf_parse *, struct conf_tree *, void *element);

@@ -387,6 +387,50 @@ relative_paths_count_from_the_folder(void **state)
 	}
 }
 
+/* A program is one when it has a slash; its arguments never are. */
+static void
+programs_are_paths_when_they_have_a_slash(void **state)
+{
+	static const struct {
+		const char *command, *program, *argument;
+	} rows[] = {
+		{ "[./brew, ./x]", "/etc/./brew", "./x" },
+		{ "[bin/brew, x/y]", "/etc/bin/brew", "x/y" },
+		{ "[brew, x/y]", "brew", "x/y" },
+		{ "[/bin/brew, \"\"]", "/bin/brew", "" },
+	};
+	struct conf_errors errors = { 0 };
+	const struct conf_exec *exec;
+	struct buf text = { 0 };
+	struct conf *conf;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < array_len(rows); i++) {
+		buf_reset(&text);
+		buf_printf(&text,
+		    "downstreams: {d: {exec: {command: %s, memory: 64m, "
+		    "cpu: 2s}}}\npipelines: {p: {queue: q, downstream: d}}\n",
+		    rows[i].command);
+		conf = conf_parse("/etc/dlo.yaml", buf_peek(&text), text.len,
+		    false, SUPPORT_ROLES, &errors);
+		assert_non_null(conf);
+		assert_int_equal(conf->downstreams[0].kind, CONF_KIND_EXEC);
+		exec = &conf->downstreams[0].exec;
+		assert_int_equal(exec->command.count, 2);
+		assert_string_equal(exec->command.items[0], rows[i].program);
+		assert_string_equal(exec->command.items[1], rows[i].argument);
+		assert_int_equal(exec->mode, CONF_EXEC_ONCE);
+		assert_int_equal(exec->workers, 4);
+		assert_int_equal(exec->timeout_ms, 30000);
+		assert_int_equal(exec->memory_bytes, 64 << 20);
+		assert_int_equal(exec->cpu_ms, 2000);
+		conf_errors_clear(&errors);
+		conf_free(conf);
+	}
+	buf_clear(&text);
+}
+
 static void
 lists_have_an_end(void **state)
 {
@@ -666,6 +710,7 @@ main(void)
 		cmocka_unit_test(triggers_depend_on_the_probe),
 		cmocka_unit_test(roles_override_user_password_and_tls),
 		cmocka_unit_test(relative_paths_count_from_the_folder),
+		cmocka_unit_test(programs_are_paths_when_they_have_a_slash),
 		cmocka_unit_test(lists_have_an_end),
 		cmocka_unit_test(a_default_user_that_nobody_is_has_no_trust),
 		cmocka_unit_test(listen_addresses),
