@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/integration/run.py \
 	tests/integration/test_cluster.py \
 	tests/integration/test_consumer_events.py \
+	tests/integration/test_consumer_exec.py \
 	tests/integration/test_consumer_hostile.py \
 	tests/integration/test_consumer_http.py \
 	tests/integration/test_consumer_life.py \
