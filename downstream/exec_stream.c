@@ -197,6 +197,17 @@ is_answered(const struct stream_worker *w)
 	    memchr(buf_peek(&w->answer), '\n', w->answer.len) != NULL;
 }
 
+/* It hears nothing any more: it has ended, or is about to. */
+static void
+worker_leaves(struct stream_worker *w)
+{
+	struct verdict why;
+
+	verdict_init(&why, OUTCOME_RETRY, "exec.exit");
+	verdict_set_text(&why, "it has closed its stdin");
+	worker_down(w, &why, w->answered);
+}
+
 /* Its message is done with: what becomes of the worker. */
 static void
 worker_rest(struct stream_worker *w)
@@ -208,8 +219,7 @@ worker_rest(struct stream_worker *w)
 		verdict_set_text(&why, "more than one line");
 		worker_down(w, &why, false);
 	} else if (!child_is_listening(w->child)) {
-		verdict_init(&why, OUTCOME_RETRY, "exec.exit");
-		worker_down(w, &why, true);
+		worker_leaves(w);
 	} else {
 		worker_enter(w, WORKER_IDLE);
 	}
@@ -353,7 +363,7 @@ take_idle(struct exec_stream *s)
 			worker_errs(w, "an answer without a message");
 		else if (child_pid(w->child) != 0 &&
 		    !child_is_listening(w->child))
-			worker_errs(w, "it has closed its stdin");
+			worker_leaves(w);
 		else
 			return w;
 	}

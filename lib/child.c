@@ -25,7 +25,7 @@
 /* Of what is in a pipe after the end; the largest one without rights. */
 #define DRAIN_BYTES (1024 * 1024)
 /* How long children_free waits for the ends of what it killed. */
-#define FREE_WAIT_MS 1000
+#define FREE_WAIT_MS 5000
 
 enum child_state {
 	CHILD_RUNNING,

@@ -62,8 +62,8 @@ struct child_cbs {
 /* An empty set. */
 struct children *children_new(struct loop *);
 /*
- * Kills all of them, and waits for their ends, a second at most (a process
- * that cannot be killed is left to init). NULL is fine; not from a callback.
+ * Kills all of them, and waits for their ends, some seconds at most (one that
+ * hangs in the kernel is left to init). NULL is fine; not from a callback.
  */
 void children_free(struct children *);
 

@@ -11,6 +11,11 @@ tests_downstream_test_exec_json_SOURCES = tests/downstream/test_exec_json.c \
 	tests/unit.h
 tests_downstream_test_exec_json_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
+check_PROGRAMS += tests/downstream/test_exec_verdict
+tests_downstream_test_exec_verdict_SOURCES = \
+	tests/downstream/test_exec_verdict.c tests/unit.h
+tests_downstream_test_exec_verdict_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
 check_PROGRAMS += tests/downstream/test_handler_exec
 tests_downstream_test_handler_exec_SOURCES = \
 	tests/downstream/test_handler_exec.c tests/unit.h

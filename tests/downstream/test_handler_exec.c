@@ -518,8 +518,14 @@ lets_large_bodies_out(void **state)
 		attempt(w);
 		check(w, OUTCOME_OK, "exec.ok");
 	}
-	/* One that ends instead has answered all the same. */
+	/* One that ends instead has answered all the same … */
 	use(w, "read -r line; echo '{\"outcome\":\"reject\"}'");
+	attempt(w);
+	check(w, OUTCOME_REJECT, "exec.reject");
+	/* … whoever holds its stdin then. */
+	use(w,
+	    "exec 3<&0; read -r line; echo '{\"outcome\":\"reject\"}';"
+	    "sleep 1000 <&3 & exit 0");
 	attempt(w);
 	check(w, OUTCOME_REJECT, "exec.reject");
 	free(body);
@@ -537,6 +543,20 @@ passes_on_what_it_says(void **state)
 	check(w, OUTCOME_RETRY, "shop.shut");
 	assert_string_equal(w->verdict.error, "no key");
 	assert_int_equal(w->verdict.delay_ms, 1500);
+}
+
+/* Its last words about one message are not the error of the next. */
+static void
+forgets_what_was_said_before(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "read -r line; echo old >&2; " OK "read -r line; exit 3");
+	attempt(w);
+	check(w, OUTCOME_OK, "exec.ok");
+	attempt(w);
+	check(w, OUTCOME_RETRY, "exec.exit.3");
+	assert_string_equal(w->verdict.error, "ended without an answer");
 }
 
 static const struct {
@@ -760,6 +780,7 @@ main(void)
 		STREAM(gives_line_and_body),
 		STREAM(lets_large_bodies_out),
 		STREAM(passes_on_what_it_says),
+		STREAM(forgets_what_was_said_before),
 		STREAM(retries_what_is_no_answer),
 		STREAM(takes_no_answer_for_another),
 		STREAM(times_out),

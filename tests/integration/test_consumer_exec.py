@@ -69,13 +69,13 @@ class Exec(harness.Case):
         return self.consumer(config, env={"COUNTER": self.counter,
                                           "RECORD": self.record})
 
-    def run_worker(self, **more):
+    def run_worker(self, retry=None, **more):
         """A stream worker that does what bodies say."""
         path = os.path.join(self.folder, "worker.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(WORKER)
-        return self.run_command(["/usr/bin/python3", path], mode="stream",
-                                **more)
+        return self.run_command(["/usr/bin/python3", path], retry,
+                                mode="stream", **more)
 
     def counted(self):
         """The orders on the counter: [id, attempt, order]."""
@@ -112,7 +112,7 @@ class Exec(harness.Case):
     def brew(self, classes, command, **more):
         """Each example: an order, one that is never any, and one for which
         the counter is closed at first."""
-        consumer = self.run_command(command, **more)
+        consumer = self.run_command(command, {"attempts": 1000}, **more)
         self.publish("orders", "espresso".encode(), message_id="1")
         line = consumer.wait_log("attempt", id="1", outcome="retry")
         self.assertEqual((line.fields["class"], line.fields["error"]),
@@ -275,8 +275,7 @@ class Exec(harness.Case):
         pid = harness.wait_until(self.first_pid, "it runs")
         consumer.signal(signal.SIGTERM)
         self.assertEqual(consumer.wait(), 0)
-        # Reaped by the consumer itself: it is gone and no zombie.
-        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        wait_death(pid)
         self.assertEqual(self.take("orders", 1)[0].id, "1")
 
     # ---- stream
@@ -321,17 +320,22 @@ class Exec(harness.Case):
                  for line in consumer.logged("attempt", id=str(number))],
                 ["exec.protocol", "exec.ok"])
 
-    def test_exec_stream_hangs_and_ends(self):
-        consumer = self.run_worker(timeout="3s")
-        self.publish_todo("hangs", until=1, hang=True)
-        self.publish_todo("ends", until=1, exit=65)
+    def test_exec_stream_that_ends_is_a_retry(self):
+        consumer = self.run_worker()
+        self.publish_todo("1", until=1, exit=65)
         self.wait_empty()
-        for name, failure in (("hangs", "exec.timeout"),
-                              ("ends", "exec.exit.65")):
-            self.assertEqual(
-                [line.fields["class"]
-                 for line in consumer.logged("attempt", id=name)],
-                [failure, "exec.ok"])
+        self.assertEqual([line.fields["class"]
+                          for line in consumer.logged("attempt", id="1")],
+                         ["exec.exit.65", "exec.ok"])
+
+    def test_exec_stream_that_hangs_is_a_retry(self):
+        consumer = self.run_worker({"attempts": 1000}, timeout="2s")
+        self.publish_todo("1", until=1, hang=True)
+        self.wait_empty()
+        classes = [line.fields["class"]
+                   for line in consumer.logged("attempt", id="1")]
+        self.assertEqual((classes[0], classes[-1]),
+                         ("exec.timeout", "exec.ok"))
 
     def test_exec_stream_outlives_kill_9_of_workers(self):
         """Killed in the middle: a retry, and nothing is lost."""

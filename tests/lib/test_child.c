@@ -342,8 +342,21 @@ static void
 hears_the_last_words(void **state)
 {
 	struct world *w = *state;
+	siginfo_t info;
 
-	shell(w, "head -c 300000 /dev/zero >&2; printf end; exit 3");
+	w->argv[0] = "/usr/bin/python3";
+	w->argv[1] = "-c";
+	w->argv[2] = "import fcntl, os\n"
+		     "fcntl.fcntl(2, fcntl.F_SETPIPE_SZ, 1 << 19)\n"
+		     "os.write(2, b'x' * 300000)\n"
+		     "os.write(1, b'end')\n"
+		     "os._exit(3)";
+	w->argv[3] = NULL;
+	start(w);
+	assert_int_equal(waitid(P_PID, (id_t)child_pid(w->child), &info,
+			     WEXITED | WNOWAIT),
+	    0);
+	await_exit(w);
 	assert_int_equal(w->exit.code, 3);
 	assert_int_equal(w->err.len, 300000);
 	assert_string_equal(buf_str(&w->out), "end");
