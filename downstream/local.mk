@@ -17,6 +17,8 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/exec_json.c \
 	downstream/exec_json.h \
 	downstream/exec_once.c \
+	downstream/exec_pool.c \
+	downstream/exec_pool.h \
 	downstream/exec_stream.c \
 	downstream/exec_verdict.c \
 	downstream/exec_verdict.h \
