@@ -3,7 +3,6 @@
 /* Real processes on the real loop. */
 #include "tests/unit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -189,13 +188,10 @@ await_death(pid_t pid)
 static int
 open_fds(void)
 {
-	struct dirent **list;
-	int count = scandir("/proc/self/fd", &list, NULL, NULL), i;
+	int fd, count = 0;
 
-	assert_true(count > 0);
-	for (i = 0; i < count; i++)
-		free(list[i]);
-	free(list);
+	for (fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) != -1;
 	return count;
 }
 
