@@ -16,11 +16,9 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/buf.h"
 #include "lib/xalloc.h"
 
 #define FIRST_FD      3 /* above stdin, stdout and stderr */
@@ -30,8 +28,9 @@
 
 /* What the child does, told before it is there. */
 struct plan {
-	const char *program;
 	const struct child_params *params;
+	char **paths; /* of the program, to be tried in turn */
+	size_t path_count;
 	pid_t parent;
 	int in, out, err, status; /* its ends */
 	struct rlimit memory, cpu;
@@ -42,41 +41,42 @@ struct pipe_ends {
 	int ours, its;
 };
 
-static bool
-is_program(const char *path)
+static void
+add_path(struct plan *plan, char *path)
 {
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	    access(path, X_OK) == 0;
+	plan->paths = xrealloc(plan->paths,
+	    (plan->path_count + 1) * sizeof(*plan->paths));
+	plan->paths[plan->path_count++] = path;
 }
 
-/* The path of a program, or NULL; the caller frees it. */
-static char *
-find_program(const char *name)
+/* Where the program may be. Looking there can take long: the child does. */
+static void
+plan_paths(struct plan *plan, const char *name)
 {
 	const char *at = getenv("PATH");
-	struct buf path = { 0 };
 	size_t len;
-	char *found = NULL;
 
-	if (strchr(name, '/') != NULL)
-		return xstrdup(name);
+	if (strchr(name, '/') != NULL) {
+		add_path(plan, xstrdup(name));
+		return;
+	}
 	if (at == NULL)
 		at = USUAL_PATH;
-	for (; found == NULL && *at != '\0'; at += len + (at[len] == ':')) {
+	for (; name[0] != '\0' && *at != '\0'; at += len + (at[len] == ':')) {
 		len = strcspn(at, ":");
 		/* An empty or relative one depends on where we happen to be. */
-		if (at[0] != '/')
-			continue;
-		buf_reset(&path);
-		buf_add(&path, at, len);
-		buf_printf(&path, "/%s", name);
-		if (is_program(buf_str(&path)))
-			found = xstrdup(buf_str(&path));
+		if (at[0] == '/')
+			add_path(plan,
+			    xasprintf("%.*s/%s", (int)len, at, name));
 	}
-	buf_clear(&path);
-	return found;
+}
+
+static void
+free_paths(struct plan *plan)
+{
+	while (plan->path_count > 0)
+		free(plan->paths[--plan->path_count]);
+	free(plan->paths);
 }
 
 /* A limit of `soft`, as far as ours allows. */
@@ -146,18 +146,37 @@ take_limits(const struct plan *plan)
 	return 0;
 }
 
+/* In the child: returns why the program cannot be executed, an errno. */
+static int
+execute(const struct plan *plan)
+{
+	int error = ENOENT;
+	size_t i;
+
+	for (i = 0; i < plan->path_count; i++) {
+		(void)execve(plan->paths[i], plan->params->argv,
+		    plan->params->env);
+		if (errno != ENOENT && errno != ENOTDIR)
+			error = errno;
+		/* Another one of that name may be fine. */
+		if (error != ENOENT && error != EACCES)
+			break;
+	}
+	return error;
+}
+
 /* The child, from the fork on. */
 static void __attribute__((noreturn)) become(const struct plan *plan)
 {
-	int status = fcntl(plan->status, F_DUPFD_CLOEXEC, FIRST_FD), error;
+	int status = fcntl(plan->status, F_DUPFD_CLOEXEC, FIRST_FD), error = 0;
 	ssize_t written;
 
 	if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
 	    take_ends(plan) == 0 && reset_signals() == 0 &&
 	    take_limits(plan) == 0 && getppid() == plan->parent)
-		(void)execve(plan->program, plan->params->argv,
-		    plan->params->env);
-	error = errno;
+		error = execute(plan);
+	if (error == 0)
+		error = errno;
 	/* A new pipe has room; without it, the exit status has to do. */
 	written = write(status, &error, sizeof(error));
 	(void)written;
@@ -281,12 +300,9 @@ int
 child_spawn(const struct child_params *params, struct child_ends *ends)
 {
 	struct plan plan = { .params = params, .parent = getpid() };
-	char *program = find_program(params->argv[0]);
 	int error;
 
-	if (program == NULL)
-		return ENOENT;
-	plan.program = program;
+	plan_paths(&plan, params->argv[0]);
 	plan_limits(&plan);
 	error = open_ends(&plan, ends);
 	if (error == 0)
@@ -294,6 +310,6 @@ child_spawn(const struct child_params *params, struct child_ends *ends)
 	close_its(&plan);
 	if (error != 0)
 		close_ours(ends);
-	free(program);
+	free_paths(&plan);
 	return error;
 }
