@@ -121,6 +121,30 @@ is_json_whatever_comes(void **state)
 	check_request(&attempt, NULL);
 }
 
+/* Our UTF-8 is jansson's: every character, and what looks like one. */
+static void
+takes_every_character(void **state)
+{
+	struct attempt attempt = an_attempt;
+	struct buf text = { 0 };
+	uint32_t c;
+
+	(void)state;
+	for (c = 0; c < 0x200000; c++) {
+		if (c >= 0x10000)
+			buf_add_u8(&text, (uint8_t)(0xf0 | c >> 18));
+		buf_add_u8(&text,
+		    (uint8_t)(c >= 0x10000 ? 0x80 | (c >> 12 & 0x3f)
+					   : 0xe0 | c >> 12));
+		buf_add_u8(&text, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+		buf_add_u8(&text, (uint8_t)(0x80 | (c & 0x3f)));
+	}
+	attempt.routing_key.ptr = (const char *)buf_peek(&text);
+	attempt.routing_key.len = text.len;
+	check_request(&attempt, NULL);
+	buf_clear(&text);
+}
+
 /* Ids that differ in bytes that are no text stay different. */
 static void
 keeps_ids_apart(void **state)
@@ -270,6 +294,7 @@ main(void)
 		cmocka_unit_test(tells_what_it_is_about),
 		cmocka_unit_test(tells_headers),
 		cmocka_unit_test(is_json_whatever_comes),
+		cmocka_unit_test(takes_every_character),
 		cmocka_unit_test(keeps_ids_apart),
 		cmocka_unit_test(reads_answers),
 		cmocka_unit_test(refuses_what_is_no_answer),
