@@ -176,13 +176,11 @@ on_out(void *arg, const void *bytes, size_t len)
 		return;
 	}
 	buf_add(&w->answer, bytes, len);
-	if (is_answered(w)) {
-		/* Else the next one would begin in the middle of this. */
-		if (child_unsent(w->child) == 0)
-			take_answer(w);
-	} else if (w->answer.len > EXEC_JSON_ANSWER_MAX) {
+	if (w->answer.len > EXEC_JSON_ANSWER_MAX)
 		worker_errs(w, "an answer without an end");
-	}
+	else if (is_answered(w) && child_unsent(w->child) == 0)
+		/* Else the next one would begin in the middle of this. */
+		take_answer(w);
 }
 
 static void

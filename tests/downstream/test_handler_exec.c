@@ -545,6 +545,22 @@ passes_on_what_it_says(void **state)
 	assert_int_equal(w->verdict.delay_ms, 1500);
 }
 
+/* One that speaks on and on while its message is still on its way. */
+static void
+bounds_what_it_hears(void **state)
+{
+	struct world *w = *state;
+	char *body = xcalloc(1, MEGABYTE);
+
+	w->attempt.body = body;
+	w->attempt.body_bytes = MEGABYTE;
+	use(w, "read -r line; " OK "exec cat /dev/zero");
+	attempt(w);
+	check(w, OUTCOME_RETRY, "exec.protocol");
+	assert_string_equal(w->verdict.error, "an answer without an end");
+	free(body);
+}
+
 /* Its last words about one message are not the error of the next. */
 static void
 forgets_what_was_said_before(void **state)
@@ -780,6 +796,7 @@ main(void)
 		STREAM(gives_line_and_body),
 		STREAM(lets_large_bodies_out),
 		STREAM(passes_on_what_it_says),
+		STREAM(bounds_what_it_hears),
 		STREAM(forgets_what_was_said_before),
 		STREAM(retries_what_is_no_answer),
 		STREAM(takes_no_answer_for_another),
