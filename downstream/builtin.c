@@ -37,6 +37,13 @@ static const struct builtin_rule http_rules[] = {
 	{ "http", OUTCOME_RETRY },
 };
 
+/* In stream mode the worker says the outcome; these are its failures. */
+static const struct builtin_rule exec_rules[] = {
+	{ "exec.0", OUTCOME_OK },
+	{ "exec.65", OUTCOME_REJECT }, /* EX_DATAERR */
+	{ "exec", OUTCOME_RETRY },
+};
+
 static const struct builtin_rule noop_rules[] = {
 	{ "noop", OUTCOME_OK },
 };
@@ -45,6 +52,7 @@ struct builtin_rules
 builtin_rules(enum conf_kind kind)
 {
 	static const struct builtin_rules http = LIST(http_rules);
+	static const struct builtin_rules exec = LIST(exec_rules);
 	static const struct builtin_rules noop = LIST(noop_rules);
 
 	switch (kind) {
@@ -53,6 +61,7 @@ builtin_rules(enum conf_kind kind)
 	case CONF_KIND_NOOP:
 		return noop;
 	case CONF_KIND_EXEC:
+		return exec;
 	case CONF_KIND_PLUGIN:
 		break;
 	}

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
+#include "downstream/builtin.h"
 #include "lib/text.h"
 
 #define WHY_SPACE 512
@@ -65,6 +65,17 @@ set_not_started(struct verdict *v, const char *program, int error)
 	verdict_set_text(v, why);
 }
 
+static void
+set_exit(struct verdict *v, int code, const struct exec_tail *tail)
+{
+	char class[VERDICT_CLASS_SPACE];
+
+	snprintf(class, sizeof(class), "exec.%d", code);
+	verdict_init(v, builtin_outcome(CONF_KIND_EXEC, class), "%s", class);
+	if (v->outcome != OUTCOME_OK)
+		set_error(v, tail, "");
+}
+
 void
 exec_verdict_once(struct verdict *v, const char *program,
     const struct child_exit *end, const struct exec_tail *tail)
@@ -73,13 +84,8 @@ exec_verdict_once(struct verdict *v, const char *program,
 		set_not_started(v, program, end->code);
 	} else if (end->how == CHILD_SIGNALED) {
 		set_signal(v, end->code, tail);
-	} else if (end->code == EX_OK) {
-		verdict_init(v, OUTCOME_OK, "exec.0");
 	} else {
-		verdict_init(v,
-		    end->code == EX_DATAERR ? OUTCOME_REJECT : OUTCOME_RETRY,
-		    "exec.%d", end->code);
-		set_error(v, tail, "");
+		set_exit(v, end->code, tail);
 	}
 }
 
