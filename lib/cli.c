@@ -64,6 +64,15 @@ struct parse {
 	char *const *argv; /* the next argument */
 };
 
+/* Whether that shared option is one of this program's. */
+static bool
+has_shared(const struct cli_program *program, const struct cli_option *option)
+{
+	if (option->take == take_listen)
+		return !program->has_verbs && !program->is_verb;
+	return option->take != take_check || !program->is_verb;
+}
+
 int
 cli_usage_error(const struct cli_program *program, const char *fmt, ...)
 {
@@ -115,8 +124,22 @@ print_help(const struct cli_program *program)
 	printf("\n%s\n\n", program->summary);
 	for (size_t i = 0; i < program->option_count; i++)
 		print_option(&program->options[i]);
-	for (size_t i = 0; i < array_len(shared); i++)
-		print_option(&shared[i]);
+	for (size_t i = 0; i < array_len(shared); i++) {
+		if (has_shared(program, &shared[i]))
+			print_option(&shared[i]);
+	}
+}
+
+/* Its own options, then the shared ones; NULL: one that it has not. */
+static const struct cli_option *
+option_at(const struct cli_program *program, size_t i)
+{
+	const struct cli_option *option;
+
+	if (i < program->option_count)
+		return &program->options[i];
+	option = &shared[i - program->option_count];
+	return has_shared(program, option) ? option : NULL;
 }
 
 /* The option of that name (`len` bytes) or that letter, or NULL. */
@@ -127,10 +150,10 @@ find(const struct cli_program *program, const char *name, size_t len,
 	const size_t count = program->option_count + array_len(shared);
 
 	for (size_t i = 0; i < count; i++) {
-		const struct cli_option *option = i < program->option_count
-		    ? &program->options[i]
-		    : &shared[i - program->option_count];
+		const struct cli_option *option = option_at(program, i);
 
+		if (option == NULL)
+			continue;
 		if (name == NULL ? option->letter == letter
 				 : strlen(option->name) == len &&
 			    memcmp(option->name, name, len) == 0)
@@ -150,14 +173,15 @@ nearest(const struct cli_program *program, const char *text, size_t len)
 
 	(void)snprintf(name, sizeof(name), "%.*s", (int)len, text);
 	for (size_t i = 0; i < count; i++) {
-		const char *known = i < program->option_count
-		    ? program->options[i].name
-		    : shared[i - program->option_count].name;
-		unsigned edits = text_distance(name, known);
+		const struct cli_option *option = option_at(program, i);
+		unsigned edits;
 
+		if (option == NULL)
+			continue;
+		edits = text_distance(name, option->name);
 		if (edits < best_edits) {
 			best_edits = edits;
-			best = known;
+			best = option->name;
 		}
 	}
 	return best;
@@ -241,13 +265,12 @@ take_letters(struct parse *p, const char *letters)
 }
 
 int
-cli_parse(const struct cli_program *program, struct cli *out, int argc,
+cli_parse_more(const struct cli_program *program, struct cli *out,
     char *const *argv)
 {
-	struct parse p = { program, out, argv + (argc > 0) };
+	struct parse p = { program, out, argv };
 	int code = -1;
 
-	*out = (struct cli){ 0 };
 	while (code < 0 && *p.argv != NULL) {
 		const char *text = *p.argv++;
 
@@ -255,9 +278,21 @@ cli_parse(const struct cli_program *program, struct cli *out, int argc,
 			code = take_long(&p, text + 2);
 		else if (text[0] == '-' && text[1] != '-' && text[1] != '\0')
 			code = take_letters(&p, text + 1);
-		else
+		else if (program->has_verbs) {
+			p.argv--;
+			break;
+		} else
 			code = cli_usage_error(program,
 			    "unexpected argument: %s", text);
 	}
+	out->rest = p.argv;
 	return code;
+}
+
+int
+cli_parse(const struct cli_program *program, struct cli *out, int argc,
+    char *const *argv)
+{
+	*out = (struct cli){ 0 };
+	return cli_parse_more(program, out, argv + (argc > 0));
 }

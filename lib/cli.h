@@ -6,6 +6,9 @@
  *	-c, --config FILE   -t, --check   -v, --verbose
  *	--listen ADDR|none  --help        --version
  *
+ * `dlo` has verbs: its parse stops at the first word that is no option, and
+ * the verb's own table goes on from there with cli_parse_more.
+ *
  * Long options take `--name VALUE` and `--name=VALUE` and are never
  * abbreviated; letters can be joined (`-tv`). What is wrong is said on stderr
  * with a hint.
@@ -51,7 +54,9 @@ struct cli_program {
 	const char *usage;   /* what follows the name; lines joined by \n */
 	const struct cli_option *options;
 	size_t option_count;
-	void *arg; /* given to each take */
+	void *arg;	/* given to each take */
+	bool has_verbs; /* a word ends the parse; there is no --listen */
+	bool is_verb;	/* there is no --listen, no --check */
 };
 
 /* The values of the shared options. */
@@ -60,6 +65,7 @@ struct cli {
 	const char *listen; /* NULL: not given */
 	bool check;	    /* -t */
 	bool verbose;	    /* -v: log at debug level */
+	char *const *rest;  /* has_verbs: the first word, NULL at the end */
 };
 
 /*
@@ -67,6 +73,12 @@ struct cli {
  * exit code: 0 after --help or --version, CLI_USAGE after a mistake.
  */
 int cli_parse(const struct cli_program *, struct cli *out, int argc,
+    char *const *argv) must_use;
+/*
+ * The same for what follows a verb: `argv` begins behind it, and what `out`
+ * holds already stays.
+ */
+int cli_parse_more(const struct cli_program *, struct cli *out,
     char *const *argv) must_use;
 /* Says on stderr what is wrong with the command line; returns CLI_USAGE. */
 int cli_usage_error(const struct cli_program *, const char *fmt, ...)
