@@ -19,6 +19,7 @@ dlx_libdlx_a_SOURCES = \
 	dlx/startup.h \
 	dlx/topology.c \
 	dlx/topology.h \
+	dlx/topology_args.c \
 	dlx/topology_names.c \
 	dlx/topology_run.c \
 	dlx/topology_run.h \

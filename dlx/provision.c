@@ -117,6 +117,24 @@ provision_new(struct loop *loop, struct stream_net *net,
 }
 
 void
+provision_set_mode(struct provision *p, enum topology_mode mode)
+{
+	p->mode = mode;
+}
+
+const struct topology *
+provision_topology(const struct provision *p)
+{
+	return p->topology;
+}
+
+bool
+provision_tried_all(const struct provision *p)
+{
+	return p->link != NULL && rmq_link_tried_all(p->link);
+}
+
+void
 provision_start(struct provision *p)
 {
 	if (p->link != NULL) {

@@ -27,12 +27,18 @@ struct provision_cbs {
 };
 
 /*
- * For the daemon of `role` (consumer or redrive). `conf` and `cbs` must
- * outlive it, `name` (of the connection) need not.
+ * For the daemon of `role` (consumer or redrive), or for both (topology).
+ * `conf` and `cbs` must outlive it, `name` (of the connection) need not.
  */
 struct provision *provision_new(struct loop *, struct stream_net *,
     const struct conf *conf, enum conf_role role, const char *name,
     const struct provision_cbs *cbs, void *arg);
+/* Does that instead of what topology.declare says; before the first start. */
+void provision_set_mode(struct provision *, enum topology_mode);
+/* The list that runs walk, and that the items of their problems are in. */
+const struct topology *provision_topology(const struct provision *);
+/* True once every node was tried since the last start, for `down`. */
+bool provision_tried_all(const struct provision *);
 /*
  * Asks for a run. While one is under way another one follows it, since that
  * one may have looked already at what has changed now.

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/conf.h"
 #include "dlx/ladder.h"
@@ -93,6 +94,21 @@ struct topology *topology_new(const struct conf *, unsigned roles);
 void topology_free(struct topology *);
 
 bool topology_is_binding(const struct topology_item *);
+
+/* One argument of a queue; its texts have no NUL. */
+struct topology_arg {
+	const char *name, *text; /* text: NULL when it is no text */
+	size_t name_len, text_len;
+	int64_t number; /* of a number; of a boolean 0 or 1 */
+	bool boolean;
+};
+/*
+ * The argument that begins at byte *at, which moves on; false: no more. They
+ * point into the item.
+ */
+bool topology_arg_next(const struct topology_item *, size_t *at,
+    struct topology_arg *);
+
 /* "exchange", "queue", "binding". */
 const char *topology_kind_name(enum topology_kind);
 /* Appends what it is: `queue orders.dlq`, `binding a -> b (key)`. */
