@@ -63,8 +63,8 @@ enum conf_mechanism { CONF_MECHANISM_PLAIN, CONF_MECHANISM_EXTERNAL };
 /* The management API, for `dlo topology`. */
 struct conf_management {
 	const char *url;  /* NULL: not configured */
-	const char *user; /* NULL: none */
-	struct conf_secret password;
+	const char *user; /* NULL: that of the topology's broker, with its */
+	struct conf_secret password; /* password */
 };
 
 /* How to reach the broker, and as whom. */

@@ -136,11 +136,15 @@ check_broker(struct conf_parse *p)
 		    "must be whole seconds");
 	if (tls == NULL || conf_tree_get(p->root, "broker") == NULL)
 		return;
+	if (broker->management.url != NULL &&
+	    strncmp(broker->management.url, "https://", 8) == 0)
+		return;
 	for (i = 0; i < broker->node_count; i++)
 		if (broker->nodes[i].tls || broker->nodes[i].host == NULL)
 			return;
 	conf_parse_error_key(p, tls,
-	    "has no effect: no node begins with amqps://");
+	    "has no effect: no node begins with amqps://, nor does "
+	    "management.url with https://");
 }
 
 /* Adds a user once; NULL is fine. */

@@ -79,6 +79,22 @@ conf_hooks_tls(struct conf_parse *p, struct conf_tree *node, void *element)
 }
 
 void
+conf_hooks_management(struct conf_parse *p, struct conf_tree *node,
+    void *element)
+{
+	const struct conf_tree *user = conf_tree_get(node, "user");
+	const struct conf_tree *password = conf_tree_get(node, "password");
+
+	(void)element;
+	if (user != NULL && password == NULL)
+		conf_parse_error_at(p, node, "password",
+		    "must be given beside user");
+	if (password != NULL && user == NULL)
+		conf_parse_error_at(p, node, "user",
+		    "must be given beside password");
+}
+
+void
 conf_hooks_header(struct conf_parse *p, struct conf_tree *node, void *element)
 {
 	struct conf_header *header = element;

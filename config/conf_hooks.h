@@ -14,6 +14,9 @@
 void conf_hooks_secret(struct conf_parse *, struct conf_tree *, void *element);
 /* A certificate needs its key. */
 void conf_hooks_tls(struct conf_parse *, struct conf_tree *, void *element);
+/* User and password stand together, or neither does. */
+void conf_hooks_management(struct conf_parse *, struct conf_tree *,
+    void *element);
 /* Reads a header's value from its file. */
 void conf_hooks_header(struct conf_parse *, struct conf_tree *, void *element);
 /* HTTP header names do not differ in case. */

@@ -90,7 +90,8 @@ conf_secret_read(struct conf_parse *p)
 		    (roles & CONF_ROLE_REDRIVE) != 0 },
 		{ "broker.password", &conf->broker.password, false },
 		{ "broker.management.password",
-		    &conf->broker.management.password, false },
+		    &conf->broker.management.password,
+		    (roles & CONF_ROLE_TOPOLOGY) != 0 },
 		{ "redrive.token", &conf->redrive.token, false },
 	};
 	size_t i;

@@ -194,14 +194,16 @@ const struct conf_key conf_table[] = {
 	TLS("broker.tls", CONF(broker.tls),
 	    "TLS of amqps:// nodes. The peer and its name are always "
 	    "verified."),
-	{ "broker.management", CONF_TYPE_MAP, CONF_LATER,
-	    .doc = "The management API, for dlo topology." },
+	{ "broker.management", CONF_TYPE_MAP, .hook = conf_hooks_management,
+	    .doc = "The management API, for dlo topology; https:// trusts "
+		   "what broker.tls (or topology.broker.tls) names." },
 	{ "broker.management.url", CONF_TYPE_TEXT, CONF_REQUIRED,
-	    CONF(broker.management.url), .check = conf_valid_http_url,
+	    CONF(broker.management.url), .check = conf_valid_base_url,
 	    .doc = "Such as http://127.0.0.1:15672." },
 	{ "broker.management.user", CONF_TYPE_TEXT, 0,
 	    CONF(broker.management.user), .check = conf_valid_short,
-	    .doc = "User name." },
+	    .doc = "User name; the broker wants the tag management on it. "
+		   "Without it the user and password to declare as." },
 	SECRET("broker.management.password", CONF(broker.management.password),
 	    0, .doc = "Password."),
 

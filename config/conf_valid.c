@@ -130,6 +130,16 @@ conf_valid_http_url(const char *text)
 }
 
 const char *
+conf_valid_base_url(const char *text)
+{
+	const char *problem = conf_valid_http_url(text);
+
+	if (problem == NULL && strchr(text, '?') != NULL)
+		problem = "must not have a query (?)";
+	return problem;
+}
+
+const char *
 conf_valid_amqp_url(const char *text, struct text_address *address, bool *tls)
 {
 	const char *host, *problem;

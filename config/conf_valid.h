@@ -21,6 +21,8 @@ const char *conf_valid_prefix(const char *text);
 /* A host name or address, without a port. */
 const char *conf_valid_host(const char *text);
 const char *conf_valid_http_url(const char *text);
+/* The same, for paths to be added at its end. */
+const char *conf_valid_base_url(const char *text);
 const char *conf_valid_method(const char *text);
 /* Name of an environment variable. */
 const char *conf_valid_env(const char *text);
