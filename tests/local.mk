@@ -9,6 +9,7 @@ include tests/dlx/local.mk
 include tests/downstream/local.mk
 include tests/consumer/local.mk
 include tests/redrive/local.mk
+include tests/ctl/local.mk
 include tests/sim/local.mk
 endif
 include tests/integration/local.mk

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * The broker's management API, one request after the other, each bounded in
+ * time and size. It blocks: this is for commands, never for daemons. Passwords
+ * appear in no text.
+ */
+#ifndef DLO_CTL_API_H
+#define DLO_CTL_API_H
+
+#include "config/conf.h"
+#include "ctl/found.h"
+
+struct api;
+
+enum api_result {
+	API_OK,
+	API_DENIED,	 /* user, password, or a right */
+	API_GONE,	 /* no such thing */
+	API_UNREACHABLE, /* no answer */
+	API_STRANGE,	 /* an answer that a broker would not give */
+};
+
+/* The one of broker->management, whose URL must be there. */
+struct api *api_open(const struct conf_broker *);
+/* NULL is fine. */
+void api_close(struct api *);
+
+/*
+ * Asks for a part of the virtual host and gives it to `found`. What is wrong
+ * otherwise is in *problem, which the caller frees.
+ */
+enum api_result api_get(struct api *, enum found_part, struct found *,
+    char **problem) must_use;
+/* Removes a binding. */
+enum api_result api_unbind(struct api *, const struct found_binding *,
+    char **problem) must_use;
+
+#endif

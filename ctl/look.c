@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "ctl/look.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/report.h"
+#include "ctl/visit.h"
+#include "lib/cli.h"
+#include "lib/loop_libevent.h"
+#include "lib/xalloc.h"
+
+/* A queue tells of itself every five seconds, by the broker's defaults. */
+#define TELLS_AGAIN_MS 1000
+#define TELLS_TRIES    15
+
+void
+look_complain(const char *problem, const char *hint)
+{
+	struct buf line = { 0 };
+
+	report_clean(&line, problem);
+	(void)fprintf(stderr, "dlo: %s\n", buf_str(&line));
+	if (hint != NULL)
+		(void)fprintf(stderr, "dlo: %s\n", hint);
+	buf_clear(&line);
+}
+
+/* All parts; API_OK, or the first that could not be had. */
+static enum api_result
+ask_all(struct look *look, char **problem)
+{
+	enum api_result result = API_OK;
+
+	for (int part = 0; part < FOUND_PARTS && result == API_OK; part++)
+		result = api_get(look->api, (enum found_part)part,
+		    &look->sight.found, problem);
+	return result;
+}
+
+static bool
+all_told(const struct sight *sight)
+{
+	for (size_t i = 0; i < sight->topology->count; i++) {
+		const struct topology_item *item = &sight->topology->items[i];
+		const struct found_queue *queue = item->kind == TOPOLOGY_QUEUE
+		    ? found_queue(&sight->found, item->name)
+		    : NULL;
+
+		if (queue != NULL && (!queue->told || !queue->counted))
+			return false;
+	}
+	return true;
+}
+
+static void
+on_pause(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void
+pause_ms(int64_t delay_ms)
+{
+	struct loop *loop = loop_libevent_new();
+	struct loop_timer *timer = loop_timer_new(loop, on_pause, loop);
+
+	loop_timer_start(loop, timer, delay_ms);
+	loop_run(loop);
+	loop_timer_free(loop, timer);
+	loop_free(loop);
+}
+
+static enum api_result
+ask_until_told(struct look *look, bool patient, char **problem)
+{
+	enum api_result result = ask_all(look, problem);
+
+	for (int i = 0; patient && result == API_OK && i < TELLS_TRIES &&
+	     !all_told(&look->sight);
+	     i++) {
+		pause_ms(TELLS_AGAIN_MS);
+		result = api_get(look->api, FOUND_QUEUES, &look->sight.found,
+		    problem);
+	}
+	return result;
+}
+
+/* Existence alone. */
+static int
+look_by_amqp(struct look *look)
+{
+	struct visit visit;
+
+	visit_run(look->sight.conf, TOPOLOGY_CHECK, &visit);
+	look->sight.items = visit.items;
+	if (visit.exit_code != CLI_OK)
+		look_complain(visit.problem, visit.hint);
+	free(visit.problem);
+	return visit.exit_code;
+}
+
+static int
+look_by_api(struct look *look, const struct conf_broker *broker, bool patient)
+{
+	char *problem = NULL;
+	enum api_result result;
+
+	look->api = api_open(broker);
+	result = ask_until_told(look, patient, &problem);
+	if (result == API_OK) {
+		look->sight.managed = true;
+		return CLI_OK;
+	}
+	found_clear(&look->sight.found);
+	if (result == API_DENIED) {
+		look_complain(problem,
+		    "check broker.management, and that its user has the tag "
+		    "management and a permission in the virtual host");
+		free(problem);
+		return CLI_DENIED;
+	}
+	look->sight.why_not = problem;
+	return look_by_amqp(look);
+}
+
+int
+look_open(struct look *look, const struct conf *conf, bool patient)
+{
+	const struct conf_broker *broker =
+	    conf_broker_for(conf, CONF_ROLE_TOPOLOGY);
+
+	memset(look, 0, sizeof(*look));
+	look->topology = topology_new(conf, CONF_ROLE_TOPOLOGY);
+	look->sight.topology = look->topology;
+	look->sight.conf = conf;
+	look->sight.vhost = broker->vhost;
+	if (broker->management.url != NULL)
+		return look_by_api(look, broker, patient);
+	look->sight.why_not =
+	    xstrdup("broker.management is not configured: AMQP shows only "
+		    "what exists");
+	return look_by_amqp(look);
+}
+
+int
+look_again(struct look *look)
+{
+	char *problem = NULL;
+
+	if (!look->sight.managed || ask_all(look, &problem) == API_OK)
+		return CLI_OK;
+	look_complain(problem, "all was declared, but is not seen");
+	free(problem);
+	return CLI_UNREACHABLE;
+}
+
+void
+look_close(struct look *look)
+{
+	visit_free_items(look->sight.items, look->topology->count);
+	found_clear(&look->sight.found);
+	free(look->sight.why_not);
+	api_close(look->api);
+	topology_free(look->topology);
+}
