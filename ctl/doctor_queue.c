@@ -229,9 +229,8 @@ check_ladder(struct patient *p)
 			      " messages are neither ready nor unacked: due, "
 			      "and not handed on yet, or not to be",
 			p->queue->stuck),
-		    xstrdup("if it says so again: mend what is missing or full "
-			    "below; the broker tries again every three "
-			    "minutes"));
+		    xstrdup("mend what is missing or full below; the broker "
+			    "tries again every three minutes"));
 }
 
 /* Fact 9: what counts returns as failures. */

@@ -322,6 +322,30 @@ found_has_binding(const struct found *found, const char *source,
 		sizeof(wanted), by_ends) != NULL;
 }
 
+bool
+found_has_stuck(const struct found *found)
+{
+	for (size_t i = 0; i < found->queue_count; i++) {
+		if (found->queues[i].stuck > 0)
+			return true;
+	}
+	return false;
+}
+
+void
+found_settle(struct found *found, const struct found *later)
+{
+	for (size_t i = 0; i < found->queue_count; i++) {
+		struct found_queue *queue = &found->queues[i];
+		const struct found_queue *now = found_queue(later, queue->name);
+
+		if (now == NULL)
+			queue->stuck = 0;
+		else if (now->counted && now->stuck < queue->stuck)
+			queue->stuck = now->stuck;
+	}
+}
+
 void
 found_sort_bindings(struct found *found)
 {

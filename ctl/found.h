@@ -86,6 +86,14 @@ const struct found_policy *found_policy(const struct found *, const char *);
 bool found_has_binding(const struct found *, const char *source,
     const char *destination, const char *key, bool to_queue);
 
+/* Whether some messages are neither ready nor unacked. */
+bool found_has_stuck(const struct found *);
+/*
+ * With a later look at the queues: only what is stuck in both is, the rest was
+ * on its way.
+ */
+void found_settle(struct found *, const struct found *later);
+
 /* For bindings that were put together by hand: what look-ups need. */
 void found_sort_bindings(struct found *);
 

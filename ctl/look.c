@@ -15,6 +15,8 @@
 /* A queue tells of itself every five seconds, by the broker's defaults. */
 #define TELLS_AGAIN_MS 1000
 #define TELLS_TRIES    15
+/* Longer than a queue takes to count anew. */
+#define COUNTS_AGAIN_MS 6000
 
 void
 look_complain(const char *problem, const char *hint)
@@ -73,18 +75,48 @@ pause_ms(int64_t delay_ms)
 	loop_free(loop);
 }
 
+/* Waits for queues that have told nothing yet, for some time. */
 static enum api_result
-ask_until_told(struct look *look, bool patient, char **problem)
+wait_told(struct look *look, char **problem)
 {
-	enum api_result result = ask_all(look, problem);
+	enum api_result result = API_OK;
 
-	for (int i = 0; patient && result == API_OK && i < TELLS_TRIES &&
-	     !all_told(&look->sight);
-	     i++) {
+	for (int i = 0; result == API_OK && i < TELLS_TRIES; i++) {
+		if (all_told(&look->sight))
+			break;
 		pause_ms(TELLS_AGAIN_MS);
 		result = api_get(look->api, FOUND_QUEUES, &look->sight.found,
 		    problem);
 	}
+	return result;
+}
+
+/* Messages on their way look stuck; those that are so twice are. */
+static enum api_result
+wait_moving(struct look *look, char **problem)
+{
+	struct found later = { 0 };
+	enum api_result result;
+
+	if (!found_has_stuck(&look->sight.found))
+		return API_OK;
+	pause_ms(COUNTS_AGAIN_MS);
+	result = api_get(look->api, FOUND_QUEUES, &later, problem);
+	if (result == API_OK)
+		found_settle(&look->sight.found, &later);
+	found_clear(&later);
+	return result;
+}
+
+static enum api_result
+ask(struct look *look, bool patient, char **problem)
+{
+	enum api_result result = ask_all(look, problem);
+
+	if (patient && result == API_OK)
+		result = wait_told(look, problem);
+	if (patient && result == API_OK)
+		result = wait_moving(look, problem);
 	return result;
 }
 
@@ -109,7 +141,7 @@ look_by_api(struct look *look, const struct conf_broker *broker, bool patient)
 	enum api_result result;
 
 	look->api = api_open(broker);
-	result = ask_until_told(look, patient, &problem);
+	result = ask(look, patient, &problem);
 	if (result == API_OK) {
 		look->sight.managed = true;
 		return CLI_OK;

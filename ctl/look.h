@@ -21,8 +21,9 @@ struct look {
 
 /*
  * Fills it. With `patient`, waits some seconds for queues that have told
- * nothing of themselves yet. Returns CLI_OK, or an exit code after a line on
- * stderr. To be closed in any case.
+ * nothing of themselves yet, and looks twice at messages that seem stuck.
+ * Returns CLI_OK, or an exit code after a line on stderr. To be closed in any
+ * case.
  */
 int look_open(struct look *, const struct conf *, bool patient) must_use;
 /* Asks the management API, if there is one, again. */

@@ -52,11 +52,12 @@ stale_free(struct stale *stale)
 enum stale_kind
 stale_judge(const struct stale *stale, const struct found_binding *binding)
 {
-	struct place place = places_exchange(stale->conf, binding->source);
+	struct place place;
 
 	if (found_has_binding(&stale->wanted, binding->source,
 		binding->destination, binding->key, binding->to_queue))
 		return STALE_NOT;
+	place = places_exchange(stale->conf, binding->source);
 	switch (place.kind) {
 	case PLACE_DEAD:
 	case PLACE_REDRIVE:

@@ -216,7 +216,7 @@ rig_tell(struct rig *rig)
 	for (int part = 0; part < FOUND_PARTS; part++)
 		assert_int_equal(found_take(&rig->sight.found,
 				     (enum found_part)part,
-				     json_incref(rig->parts[part])),
+				     json_deep_copy(rig->parts[part])),
 		    0);
 }
 

@@ -237,6 +237,41 @@ says_what_is_not_told(void **state)
 }
 
 static void
+what_moves_is_not_stuck(void **state)
+{
+	struct found later = { 0 };
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig_tell(&rig);
+	assert_false(found_has_stuck(&rig.sight.found));
+	rig_patch(&rig, FOUND_QUEUES, "dlo.retry.orders.0", "{'messages': 20}");
+	rig_patch(&rig, FOUND_QUEUES, "dlo.retry.orders.1", "{'messages': 20}");
+	rig_patch(&rig, FOUND_QUEUES, "dlo.retry.mails.0", "{'messages': 20}");
+	rig_tell(&rig);
+	assert_true(found_has_stuck(&rig.sight.found));
+	rig_patch(&rig, FOUND_QUEUES, "dlo.retry.orders.0", "{'messages': 12}");
+	rig_patch(&rig, FOUND_QUEUES, "dlo.retry.orders.1", "{'messages': 7}");
+	rig_drop(&rig, FOUND_QUEUES, "dlo.retry.mails.0");
+	assert_int_equal(found_take(&later, FOUND_QUEUES,
+			     json_deep_copy(rig.parts[FOUND_QUEUES])),
+	    0);
+	found_settle(&rig.sight.found, &later);
+	assert_int_equal(found_queue(&rig.sight.found, "dlo.retry.orders.0")
+			     ->stuck,
+	    5);
+	assert_int_equal(found_queue(&rig.sight.found, "dlo.retry.orders.1")
+			     ->stuck,
+	    0);
+	assert_int_equal(found_queue(&rig.sight.found, "dlo.retry.mails.0")
+			     ->stuck,
+	    0);
+	found_clear(&later);
+	rig_clear(&rig);
+}
+
+static void
 finds_alternate_exchanges(void **state)
 {
 	struct rig rig;
@@ -363,6 +398,7 @@ main(void)
 		cmocka_unit_test(knows_every_disease),
 		cmocka_unit_test(names_the_policy_that_does_it),
 		cmocka_unit_test(says_what_is_not_told),
+		cmocka_unit_test(what_moves_is_not_stuck),
 		cmocka_unit_test(finds_alternate_exchanges),
 		cmocka_unit_test(finds_what_is_missing),
 		cmocka_unit_test(finds_stale_bindings),

@@ -311,7 +311,8 @@ class TopologyVerbs(harness.Case):
         self.assertEqual(code, 0, out)
         self.assertEqual([message.id for message in self.take("orders", 1)],
                          ["one"])
-        for queue in ("old", "old.dlq", "orders", "orders.dlq"):
+        self.wait_depth("orders.dlq", 0)
+        for queue in ("old", "old.dlq", "orders"):
             self.assertEqual(self.depth(queue), 0)
 
     def test_what_is_not_ours_is_left_alone(self):
