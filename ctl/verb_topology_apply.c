@@ -22,25 +22,6 @@ struct apply {
 	bool denied;
 };
 
-/* What became of an object that the management API does not show. */
-static void
-judge_unseen(struct report_object *object, const struct sight_item *item,
-    bool all_seen)
-{
-	if (!item->problem) {
-		if (object->state == REPORT_MISSING)
-			object->state = REPORT_CREATED;
-		else if (object->state == REPORT_UNKNOWN && all_seen)
-			object->state = REPORT_EXISTS;
-	} else if (item->fault == TOPOLOGY_MISSING) {
-		object->state = REPORT_MISSING;
-	} else if (item->fault == TOPOLOGY_DIFFERENT) {
-		object->state = REPORT_DIFFERENT;
-	} else if (item->fault != TOPOLOGY_UNKNOWN) {
-		object->state = REPORT_FAILED;
-	}
-}
-
 static bool
 is_gone(const struct report_object *object)
 {
@@ -49,22 +30,51 @@ is_gone(const struct report_object *object)
 }
 
 /*
- * What became of one that it shows, now. A binding without one of its ends is
- * missing because they are, and they come before it.
+ * Whether it is a binding without one of its ends, which come before it: then
+ * it is missing because they are.
  */
-static void
-judge_seen(struct report_object *object, const struct report *before,
-    const struct report *after, size_t i)
+static bool
+has_no_end(const struct report *report, const struct topology_item *item)
 {
-	const struct topology_item *item = object->item;
-	bool no_end = topology_is_binding(item) &&
-	    (is_gone(&after->objects[item->target_index]) ||
-		is_gone(&after->objects[item->source_index]));
+	return topology_is_binding(item) &&
+	    (is_gone(&report->objects[item->target_index]) ||
+		is_gone(&report->objects[item->source_index]));
+}
+
+/* What became of an object that the management API does not show. */
+static void
+judge_unseen(const struct apply *a, size_t i)
+{
+	struct report_object *object = &a->after.objects[i];
+	const struct sight_item *item = &a->visit.items[i];
+
+	if (has_no_end(&a->after, object->item) ||
+	    (item->problem && item->fault == TOPOLOGY_MISSING)) {
+		object->state = REPORT_MISSING;
+	} else if (!item->problem) {
+		if (object->state == REPORT_MISSING)
+			object->state = REPORT_CREATED;
+		else if (object->state == REPORT_UNKNOWN &&
+		    a->visit.unseen == 0)
+			object->state = REPORT_EXISTS;
+	} else if (item->fault == TOPOLOGY_DIFFERENT) {
+		object->state = REPORT_DIFFERENT;
+	} else if (item->fault != TOPOLOGY_UNKNOWN) {
+		object->state = REPORT_FAILED;
+	}
+}
+
+/* What became of one that it shows, now. */
+static void
+judge_seen(const struct apply *a, size_t i)
+{
+	struct report_object *object = &a->after.objects[i];
 
 	if (object->state == REPORT_EXISTS &&
-	    before->objects[i].state == REPORT_MISSING)
+	    a->before.objects[i].state == REPORT_MISSING)
 		object->state = REPORT_CREATED;
-	else if (object->state == REPORT_MISSING && !item->foreign && !no_end)
+	else if (object->state == REPORT_MISSING && !object->item->foreign &&
+	    !has_no_end(&a->after, object->item))
 		object->state = REPORT_FAILED;
 }
 
@@ -78,9 +88,9 @@ judge_objects(struct apply *a)
 		const struct sight_item *item = &a->visit.items[i];
 
 		if (sight->managed)
-			judge_seen(object, &a->before, &a->after, i);
+			judge_seen(a, i);
 		else
-			judge_unseen(object, item, a->visit.unseen == 0);
+			judge_unseen(a, i);
 		if (item->problem && object->state != REPORT_EXISTS) {
 			free(object->problem);
 			object->problem = xstrdup(item->text);

@@ -358,8 +358,17 @@ class TopologyVerbs(harness.Case):
         self.assertIn("queue orders", {
             finding["object"] for finding in said["findings"]
             if finding["code"] == "missing"})
+        # A work queue that is not ours, nor there: no binding to it either.
+        said = self.apply(self.config(managed=False), code=2)
+        self.assertEqual({(row["kind"], row["name"], row.get("source"))
+                          for row in said["objects"]
+                          if row["state"] == "missing"},
+                         {("queue", "orders", None),
+                          ("binding", "orders", "dlo.redrive"),
+                          ("binding", "orders", "dlo.retry.orders")})
         said = self.apply(config, code=2)
         self.assertEqual(said["unchecked"][0]["what"], "stale bindings")
+        self.assertEqual({row["name"] for row in said["objects"]}, {"orders"})
         self.assertIn(("dlo.redrive", "orders", "orders"), self.bindings())
         said = self.verb(config, "plan", code=2)
         self.assertEqual(self.states(said), {"exists", "unknown"})
