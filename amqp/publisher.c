@@ -58,6 +58,9 @@ static const struct backoff news_pause = {
 	.cap_ms = 60000,
 };
 
+/* So long publishes wait for the last confirms of a channel that is to go. */
+#define RENEWAL_PATIENCE_MS 5000
+
 struct rmq_ticket {
 	TAILQ_ENTRY(rmq_ticket) entry;
 	struct rmq_publisher *publisher;
@@ -180,8 +183,27 @@ heed_nack(struct rmq_publisher *p)
 	if (now_us - p->nacked_us > 2 * renewal.cap_ms * 1000)
 		p->renewals = 0;
 	p->nacked_us = now_us;
-	if (now_us >= p->renew_us)
-		p->renew = true;
+	if (p->renew || now_us < p->renew_us)
+		return;
+	p->renew = true;
+	loop_timer_start(p->loop, p->open_timer, RENEWAL_PATIENCE_MS);
+}
+
+static void
+plan_renewal(struct rmq_publisher *p)
+{
+	p->renew_us = loop_now_us(p->loop) +
+	    1000 * backoff_delay_ms(&renewal, p->renewals + 1, 0);
+}
+
+/* Something on the channel stays without a confirm: it goes on as it is. */
+static void
+forgo_renewal(struct rmq_publisher *p)
+{
+	p->renew = false;
+	p->renewals++;
+	plan_renewal(p);
+	loop_defer(p->loop, &p->task);
 }
 
 static void
@@ -350,8 +372,7 @@ on_selected(void *arg, const struct rmq_reply *reply)
 		return;
 	p->ready = true;
 	p->failed_opens = 0;
-	p->renew_us = loop_now_us(p->loop) +
-	    1000 * backoff_delay_ms(&renewal, p->renewals + 1, 0);
+	plan_renewal(p);
 	loop_defer(p->loop, &p->task);
 }
 
@@ -392,7 +413,9 @@ on_open_timer(void *arg)
 {
 	struct rmq_publisher *p = arg;
 
-	if (p->conn != NULL && p->channel == NULL)
+	if (p->renew)
+		forgo_renewal(p);
+	else if (p->conn != NULL && p->channel == NULL)
 		open_channel(p);
 }
 
@@ -429,6 +452,7 @@ renew_channel(struct rmq_publisher *p)
 {
 	p->ready = p->renew = false;
 	p->renewals++;
+	loop_timer_stop(p->loop, p->open_timer);
 	log_info("publish_channel_renewed", LOG_UINT("renewals", p->renewals));
 	rmq_channel_abandon(p->channel);
 	open_channel(p);

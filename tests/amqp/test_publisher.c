@@ -747,6 +747,36 @@ nacks_bring_a_new_channel_now_and_then(void **state)
 	bench_clear(&b);
 }
 
+/* One copy without a confirm must not hold up all others. */
+static void
+a_renewal_waits_for_a_while_only(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 16);
+	connect(&b);
+	pass(&b, 1);
+	send_all(&b, "nack hold");
+	talk(&b);
+	send_all(&b, "hold");
+	pass(&b, 4);
+	assert_int_equal(b.publishes, 2);
+	pass(&b, 1);
+	assert_int_equal(b.publishes, 3);
+	assert_int_equal(b.opens, 1);
+	/* And the next try is not at once. */
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 1);
+	expect(&b, "0:nacked 1:nacked 2:nacked 3:nacked");
+	pass(&b, 2);
+	send_all(&b, "nack");
+	talk(&b);
+	assert_int_equal(b.opens, 2);
+	bench_clear(&b);
+}
+
 static void
 time_spent_blocked_does_not_count(void **state)
 {
@@ -928,6 +958,7 @@ main(void)
 		cmocka_unit_test(holds_back_while_the_channel_says_so),
 		cmocka_unit_test(a_confirm_that_does_not_come_ends_the_channel),
 		cmocka_unit_test(nacks_bring_a_new_channel_now_and_then),
+		cmocka_unit_test(a_renewal_waits_for_a_while_only),
 		cmocka_unit_test(time_spent_blocked_does_not_count),
 		cmocka_unit_test(forgotten_ones_are_not_told_nor_sent_again),
 		cmocka_unit_test(too_large_properties_are_refused_at_once),
