@@ -56,7 +56,7 @@ struct delivery {
 	struct rmq_message *message;
 	int64_t received_ms; /* monotonic, as all times here */
 	int64_t started_us;  /* of the attempt under way */
-	int64_t due_ms;	     /* held: when its backoff is over */
+	int64_t due_us;	     /* held: when its backoff is over */
 	/* Failed attempts that no copy in the broker knows of. */
 	bool unsaved;
 	struct loop_timer *timer;      /* for holding; NULL until needed */

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "consumer/settle.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "consumer/window.h"
@@ -38,7 +39,7 @@ struct settlement {
 	struct settle *settle;
 	struct delivery *delivery;
 	bool dead;	/* to the dead-letter queue; else to the ladder */
-	int64_t due_ms; /* ladder: not back before */
+	int64_t due_us; /* ladder: not back before */
 	struct ladder_route route;
 	struct buf props;
 	struct rmq_ticket *ticket; /* while the publisher has it */
@@ -197,6 +198,13 @@ write_props(struct settlement *s)
 	    s->settle->frame_max, &s->props);
 }
 
+/* Of its delay, rounded up; what passed since the verdict is waited already. */
+static int64_t
+left_ms(const struct settlement *s)
+{
+	return (s->due_us - loop_now_us(s->settle->loop) + 999) / 1000;
+}
+
 static void on_sent(void *arg, const struct rmq_sent_result *result);
 
 static void
@@ -217,9 +225,9 @@ send_copy(struct settlement *s)
 		publish.exchange = w->env.names->dead;
 		publish.routing_key = w->names.dead_key;
 	} else {
-		/* What passed since the verdict is waited already. */
-		ladder_route(&s->route,
-		    ladder_units(s->due_ms - loop_now_ms(s->settle->loop)));
+		ladder_route(&s->route, ladder_units(left_ms(s)));
+		/* No delay is longer than the cap that the levels are for. */
+		assert(s->route.level < w->names.levels);
 		publish.exchange = w->names.level[s->route.level];
 		publish.routing_key = s->route.key;
 	}
@@ -337,11 +345,11 @@ settlement_new(struct settle *settle, struct delivery *d)
 }
 
 void
-settle_retry(struct settle *settle, struct delivery *d, int64_t due_ms)
+settle_retry(struct settle *settle, struct delivery *d, int64_t due_us)
 {
 	struct settlement *s = settlement_new(settle, d);
 
-	s->due_ms = due_ms;
+	s->due_us = due_us;
 	send_copy(s);
 }
 

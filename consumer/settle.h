@@ -52,8 +52,8 @@ struct rmq_publisher *settle_publisher(struct settle *);
 void settle_ok(struct delivery *);
 /* It was ok when it was delivered before. */
 void settle_duplicate(struct delivery *);
-/* To the ladder, so that it comes back at `due_ms` (monotonic) or later. */
-void settle_retry(struct settle *, struct delivery *, int64_t due_ms);
+/* To the ladder, so that it comes back at `due_us` (monotonic) or later. */
+void settle_retry(struct settle *, struct delivery *, int64_t due_us);
 /* To the dead-letter queue; its envelope is dead already. */
 void settle_dead(struct settle *, struct delivery *);
 /* Its channel has gone: no copy is wanted any more, nothing follows. */

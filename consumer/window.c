@@ -199,11 +199,11 @@ bury(struct delivery *d, enum envelope_reason reason, int64_t wall_ms,
 
 /* To the ladder, with the attempts made so far. */
 static void
-send_off(struct delivery *d, int64_t due_ms)
+send_off(struct delivery *d, int64_t due_us)
 {
 	metrics_inc(d->window->meter.retry_laddered);
 	move(d, DELIVERY_SETTLING);
-	settle_retry(d->window->env.settle, d, due_ms);
+	settle_retry(d->window->env.settle, d, due_us);
 }
 
 static void
@@ -219,15 +219,15 @@ on_hold_over(void *arg)
 }
 
 static void
-hold(struct delivery *d, int64_t due_ms)
+hold(struct delivery *d, int64_t due_us)
 {
 	struct loop *loop = d->window->env.loop;
 
 	metrics_inc(d->window->meter.retry_held);
-	d->due_ms = due_ms;
+	d->due_us = due_us;
 	if (d->timer == NULL)
 		d->timer = loop_timer_new(loop, on_hold_over, d);
-	loop_timer_start(loop, d->timer, due_ms - loop_now_ms(loop));
+	loop_timer_start_us(loop, d->timer, due_us - loop_now_us(loop));
 	move(d, DELIVERY_HELD);
 }
 
@@ -273,13 +273,13 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	int64_t wall_ms = loop_wall_ms(loop);
 	struct policy_decision decision = policy_judge(&w->policy, &d->envelope,
 	    verdict, wall_ms, loop_random_unit(loop));
-	/* From the next whole millisecond on: never early. */
-	int64_t due_ms = (loop_now_us(loop) + 999) / 1000 + decision.delay_ms;
+	int64_t due_us = loop_now_us(loop) + decision.delay_ms * 1000;
 
 	/* Memory is no place for it any more, or not for so long. */
 	if (!w->ordered && decision.act == POLICY_HOLD &&
 	    (w->handing_off ||
-		due_ms - d->received_ms > w->env.conf->consumer.hold_max_ms))
+		due_us / 1000 - d->received_ms >
+		    w->env.conf->consumer.hold_max_ms))
 		decision.act = POLICY_LADDER;
 	if (decision.outcome != verdict->outcome)
 		metrics_inc(w->meter.ruled[decision.outcome]);
@@ -299,9 +299,9 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	    });
 	d->unsaved = true;
 	if (decision.act == POLICY_HOLD)
-		hold(d, due_ms);
+		hold(d, due_us);
 	else if (decision.act == POLICY_LADDER)
-		send_off(d, due_ms);
+		send_off(d, due_us);
 	else
 		bury(d, decision.reason, wall_ms, NULL);
 }
@@ -328,6 +328,8 @@ on_verdict(void *arg, const struct verdict *verdict)
 		settle_ok(d);
 	} else
 		settle_failure(d, verdict, handler_us);
+	/* Whatever came of it, there is room for another attempt. */
+	w->env.wake(w->env.arg);
 }
 
 static void
@@ -417,7 +419,7 @@ save(struct delivery *d)
 		TAILQ_REMOVE(&d->window->ready, d, ready);
 	else
 		return false;
-	send_off(d, d->due_ms);
+	send_off(d, d->due_us);
 	return true;
 }
 

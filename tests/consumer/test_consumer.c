@@ -853,11 +853,36 @@ an_absent_broker_is_waited_for(void **state)
 	tear_down();
 }
 
+/* An attempt that ends in memory ends the drain, too. */
+static void
+a_drain_ends_with_its_last_attempt(void **state)
+{
+	int64_t began_ms;
+
+	(void)state;
+	set_up(1);
+	consumer_free(world.consumer);
+	world.pipeline.order = CONF_ORDER_STRICT;
+	world.pipeline.retry.first_ms = MINUTE;
+	world.pipeline.retry.cap_ms = MINUTE;
+	world.handler_ms = 500;
+	world.outcome = OUTCOME_RETRY;
+	start_consumer();
+	await(world.ready);
+	publish(1);
+	await(world.attempts == 1);
+	began_ms = loop_now_ms(world.loop);
+	drain();
+	assert_in_range(loop_now_ms(world.loop) - began_ms, 0, 1000);
+	tear_down();
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ok_messages_are_acked),
+		cmocka_unit_test(a_drain_ends_with_its_last_attempt),
 		cmocka_unit_test(breakers_are_told_every_five_seconds),
 		cmocka_unit_test(a_missing_exchange_for_events_harms_nothing),
 		cmocka_unit_test(rejected_ones_are_dead),

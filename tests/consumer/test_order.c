@@ -1247,6 +1247,58 @@ any_course_keeps_the_order(void **state)
 	}
 }
 
+/* Not a millisecond more than the ladder has levels for. */
+static void
+the_longest_delay_fits_the_ladder(void **state)
+{
+	struct loop_timer *timer;
+	struct window_env env;
+	bool passed = false;
+
+	(void)state;
+	set_up(1);
+	env = world.window.env;
+	window_clear(&world.window);
+	/* Thirty units of 100 ms: the most that five levels have. */
+	world.pipeline.retry.cap_ms = 3000;
+	window_init(&world.window, &env);
+	assert_int_equal(world.window.names.levels, 5);
+	/* In the middle of a millisecond. */
+	timer = loop_timer_new(world.loop, on_passed, &passed);
+	loop_timer_start_us(world.loop, timer, 1500300);
+	assert_true(
+	    sim_loop_run_until(world.loop, INT64_MAX, is_true, &passed));
+	loop_timer_free(world.loop, timer);
+	(void)deliver_plain();
+	turn();
+	finish(first_call(), OUTCOME_RETRY, 60000);
+	assert_string_equal(first_ticket()->publish.routing_key, "0.1.1.1.1");
+	assert_string_equal(first_ticket()->publish.exchange,
+	    world.window.names.level[4]);
+	tear_down();
+}
+
+/* What is held makes room for another key. */
+static void
+room_is_used_at_once(void **state)
+{
+	(void)state;
+	set_up_order(1, CONF_ORDER_HEADER);
+	world.pipeline.concurrency = 1;
+	world.pipeline.retry.first_ms = 20000;
+	world.pipeline.retry.jitter = 0;
+	(void)deliver_keyed(1);
+	(void)deliver_keyed(2);
+	turn();
+	finish(first_call(), OUTCOME_RETRY, -1);
+	turn();
+	assert_false(TAILQ_EMPTY(&calls));
+	finish(first_call(), OUTCOME_OK, -1);
+	pass(20100);
+	finish(first_call(), OUTCOME_OK, -1);
+	tear_down();
+}
+
 int
 main(void)
 {
@@ -1254,6 +1306,8 @@ main(void)
 		cmocka_unit_test(ok_is_acked_without_a_copy),
 		cmocka_unit_test(reject_is_acked_after_the_confirm),
 		cmocka_unit_test(long_retry_goes_to_the_ladder),
+		cmocka_unit_test(the_longest_delay_fits_the_ladder),
+		cmocka_unit_test(room_is_used_at_once),
 		cmocka_unit_test(short_retry_is_held_and_never_early),
 		cmocka_unit_test(what_gets_not_through_is_sent_again),
 		cmocka_unit_test(an_internal_error_condemns_nobody),
