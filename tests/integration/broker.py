@@ -21,6 +21,16 @@ SCRIPT = os.path.join(TOP, "scripts", "broker")
 # Depths that the API tells are as old as these intervals.
 CONF = "collect_statistics_interval = 250\n"
 ADVANCED = "[{rabbit, [{quorum_tick_interval, 250}]}].\n"
+# Asked of the alarm handler itself, which tells the connections first.
+ALARM_AWAITED = """
+Await = fun Await(0) -> exit(no_alarm);
+            Await(N) -> case rabbit_alarm:get_alarms() of
+                            [] -> timer:sleep(100), Await(N - 1);
+                            _ -> ok
+                        end
+        end,
+Await(300).
+"""
 
 
 def script(*args):
@@ -89,6 +99,16 @@ class Broker:
     def ctl(self, *args):
         """Runs rabbitmqctl; its output."""
         return script("ctl", self.name, *args)
+
+    def alarm(self):
+        """Puts it into a memory alarm, and returns when every connection has
+        been told: what is published from now on meets it."""
+        self.ctl("set_vm_memory_high_watermark", "0")
+        self.ctl("eval", ALARM_AWAITED)
+
+    def end_alarm(self):
+        """Lets it have memory again."""
+        self.ctl("set_vm_memory_high_watermark", "0.8")
 
     def log(self):
         """What the broker has written to its log so far."""

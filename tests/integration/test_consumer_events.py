@@ -255,7 +255,7 @@ class Harmless(Events):
         for number in range(5):
             self.redriven(f"m-{number}")
         down.wait_requests(5)
-        self.broker.ctl("set_vm_memory_high_watermark", "0.00001")
+        self.broker.alarm()
         # The event that tells us of the alarm still goes through.
         consumer.wait_log("broker_blocked")
         gate.set()
@@ -264,7 +264,7 @@ class Harmless(Events):
                    "all are acked")
         self.assertEqual(consumer.metrics().value(
             "dlo_events_total", event="outcome", result="dropped"), 5)
-        self.broker.ctl("set_vm_memory_high_watermark", "0.8")
+        self.broker.end_alarm()
         consumer.wait_log("broker_unblocked")
         # None of it was kept: what is heard now is new.
         ear = Ear(self, "#")

@@ -286,7 +286,7 @@ class Broker(Life):
         consumer = self.consumer(self.shop(down))
         self.publish_many("orders", 5)
         down.wait_requests(5)
-        self.broker.ctl("set_vm_memory_high_watermark", "0.00001")
+        self.broker.alarm()
         gate.open.set()
         # The publish that tells us of the alarm still goes through.
         consumer.wait_log("broker_blocked")
@@ -296,7 +296,7 @@ class Broker(Life):
                    "all but one acked")
         self.assertEqual(consumer.metrics().value(
             "dlo_broker_blocked", connection="publish"), 1)
-        self.broker.ctl("set_vm_memory_high_watermark", "0.8")
+        self.broker.end_alarm()
         consumer.wait_log("broker_unblocked")
         self.assertEqual([m.id for m in self.take("orders.dlq", 2)],
                          ["m-0", "m-1"])

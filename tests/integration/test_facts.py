@@ -250,7 +250,7 @@ class Facts(harness.Case):
             wire.send(1, spec.Basic.Get(queue="work"))
             tags[wire] = wire.expect(spec.Basic.GetOk).method.delivery_tag
             self.assertIsInstance(wire.receive(), frames.Header)
-        self.broker.ctl("set_vm_memory_high_watermark", "0")
+        self.broker.alarm()
         mixed.publish(1, "", "other")
         mixed.expect(spec.Connection.Blocked)
         mixed.send(1, spec.Basic.Ack(tags[mixed]))
@@ -258,7 +258,7 @@ class Facts(harness.Case):
         wait_until(lambda: self.exact_unacked("work") == 1, "one ack")
         # The other one was sent before it, and is still not read.
         self.assertEqual(self.exact_unacked("work"), 1)
-        self.broker.ctl("set_vm_memory_high_watermark", "0.4")
+        self.broker.end_alarm()
         mixed.expect(spec.Connection.Unblocked)
         wait_until(lambda: self.exact_unacked("work") == 0, "both acks")
 
@@ -619,14 +619,14 @@ class Facts(harness.Case):
     def fact_23_a_blocked_connection_is_not_watched(self):
         self.private_broker()
         self.declare("work")
-        self.broker.ctl("set_vm_memory_high_watermark", "0")
+        self.broker.alarm()
         blocked = self.wire(heartbeat=1)
         blocked.open_channel(1)
         blocked.publish(1, "", "work")
         blocked.expect(spec.Connection.Blocked)
         # From here on neither says a word; the younger one goes first.
         self.wire(heartbeat=1).wait_closed()
-        self.broker.ctl("set_vm_memory_high_watermark", "0.4")
+        self.broker.end_alarm()
         blocked.expect(spec.Connection.Unblocked)
 
     def window(self, queue, count):
