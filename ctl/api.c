@@ -81,17 +81,22 @@ set_user(struct api *api, const struct conf_broker *broker)
 	}
 }
 
-/* Peer and name are verified by default. */
 static void
 set_tls(struct api *api, const struct conf_tls *tls)
 {
+	SET(api, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(api, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(api, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (tls->ca != NULL) {
 		SET(api, CURLOPT_CAINFO, tls->ca);
+		/* Else the system's authorities would be trusted as well. */
 		SET(api, CURLOPT_CAPATH, NULL);
 	}
 	if (tls->cert != NULL) {
 		SET(api, CURLOPT_SSLCERT, tls->cert);
 		SET(api, CURLOPT_SSLKEY, tls->key);
+		/* Else OpenSSL would ask for one at the terminal. */
+		SET(api, CURLOPT_KEYPASSWD, "");
 	}
 }
 
@@ -110,6 +115,10 @@ api_open(const struct conf_broker *broker)
 	api->base = xasprintf("%.*s/api/", (int)len, broker->management.url);
 	api->vhost = escape(api, broker->vhost);
 	SET(api, CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(api, CURLOPT_FOLLOWLOCATION, 0L);
+	/* Else http_proxy and the like decide who is told the password. */
+	SET(api, CURLOPT_PROXY, "");
+	SET(api, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(api, CURLOPT_NOSIGNAL, 1L);
 	SET(api, CURLOPT_CONNECTTIMEOUT_MS, (long)broker->connect_timeout_ms);
 	SET(api, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);

@@ -378,6 +378,21 @@ class TopologyVerbs(harness.Case):
         self.assertEqual(code, 2)
         self.assertIn("unchecked arguments, bindings and policies\n", out)
 
+    def test_the_environment_diverts_nothing(self):
+        """No proxy is told the password of the API."""
+        proxy = Downstream()
+        self.addCleanup(proxy.close)
+        config = self.config(queue=DECLARED)
+        self.apply(config)
+        names = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                 "ALL_PROXY")
+        code, out, err = run_program(
+            "dlo", "-c", self.write_config(config), "topology", "check",
+            env={**{name: proxy.url for name in names},
+                 "no_proxy": "", "NO_PROXY": ""})
+        self.assertEqual(proxy.requests, [])
+        self.assertEqual(code, 0, out + err)
+
     def test_an_api_that_is_away_is_said(self):
         config = self.config(queue=DECLARED)
         self.apply(config)
