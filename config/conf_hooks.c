@@ -78,6 +78,16 @@ conf_hooks_tls(struct conf_parse *p, struct conf_tree *node, void *element)
 		conf_parse_error_key(p, key, "needs its cert beside it");
 }
 
+/* Of the map itself: its mechanism may be read after what is below it. */
+static bool
+is_external(const struct conf_tree *broker)
+{
+	const struct conf_tree *mechanism = conf_tree_get(broker, "mechanism");
+
+	return mechanism != NULL && mechanism->kind == CONF_TREE_SCALAR &&
+	    strcmp(mechanism->text, "external") == 0;
+}
+
 void
 conf_hooks_management(struct conf_parse *p, struct conf_tree *node,
     void *element)
@@ -92,6 +102,11 @@ conf_hooks_management(struct conf_parse *p, struct conf_tree *node,
 	if (password != NULL && user == NULL)
 		conf_parse_error_at(p, node, "user",
 		    "must be given beside password");
+	if (user == NULL && password == NULL && !has_mistyped(node) &&
+	    is_external(node->parent))
+		conf_parse_error_at(p, node, "user",
+		    "must be given, and password: with mechanism: external "
+		    "there is no other password to log in with");
 }
 
 void

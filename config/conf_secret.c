@@ -12,6 +12,7 @@ struct place {
 	const char *path; /* its key */
 	struct conf_secret *secret;
 	bool needed; /* for the asked roles */
+	bool amqp;   /* logs in there: a certificate does instead */
 };
 
 const char *
@@ -83,17 +84,18 @@ conf_secret_read(struct conf_parse *p)
 	unsigned roles = p->roles;
 	struct place places[] = {
 		{ "topology.broker.password", &conf->topology.broker.password,
-		    (roles & CONF_ROLE_TOPOLOGY) != 0 },
+		    (roles & CONF_ROLE_TOPOLOGY) != 0, true },
 		{ "consumer.broker.password", &conf->consumer.broker.password,
-		    (roles & CONF_ROLE_CONSUMER) != 0 },
+		    (roles & CONF_ROLE_CONSUMER) != 0, true },
 		{ "redrive.broker.password", &conf->redrive.broker.password,
-		    (roles & CONF_ROLE_REDRIVE) != 0 },
-		{ "broker.password", &conf->broker.password, false },
+		    (roles & CONF_ROLE_REDRIVE) != 0, true },
+		{ "broker.password", &conf->broker.password, false, true },
 		{ "broker.management.password",
 		    &conf->broker.management.password,
-		    (roles & CONF_ROLE_TOPOLOGY) != 0 },
-		{ "redrive.token", &conf->redrive.token, false },
+		    (roles & CONF_ROLE_TOPOLOGY) != 0, false },
+		{ "redrive.token", &conf->redrive.token, false, false },
 	};
+	bool external = conf->broker.mechanism == CONF_MECHANISM_EXTERNAL;
 	size_t i;
 
 	/* A daemon that declares does so as the topology's user. */
@@ -104,7 +106,7 @@ conf_secret_read(struct conf_parse *p)
 		if (places[i].needed && !is_given(places[i].secret))
 			places[3].needed = true;
 	for (i = 0; i < array_len(places); i++) {
-		if (conf->broker.mechanism == CONF_MECHANISM_EXTERNAL)
+		if (external && places[i].amqp)
 			places[i].needed = false;
 		read_place(p, &places[i]);
 	}

@@ -317,6 +317,34 @@ secrets_are_read_for_the_asked_roles_only(void **state)
 	assert_refused(TOPOLOGY, "topology.broker.password: /nonexistent");
 }
 
+/* A certificate takes the place of the passwords for AMQP, of no other. */
+static void
+external_needs_the_other_passwords(void **state)
+{
+	struct conf *conf;
+
+	(void)state;
+	write_text("dlo.yaml", 0644,
+	    "broker:\n"
+	    "  nodes: [amqps://rabbit]\n"
+	    "  mechanism: external\n"
+	    "  password: {file: /nonexistent/base}\n"
+	    "  tls: {cert: c, key: k}\n"
+	    "  management: {url: 'https://rabbit', user: m,\n"
+	    "    password: {file: password}}\n"
+	    "topology:\n"
+	    "  broker: {user: t, password: {file: /none}}\n" SUPPORT_REST);
+	write_text("password", 0600, "value\n");
+	conf = assert_loads(TOPOLOGY);
+	assert_string_equal(conf->topology_broker.management.password.text,
+	    "value");
+	assert_null(conf->topology_broker.password.text);
+	conf_free(conf);
+	write_text("password", 0600, "");
+	assert_refused(TOPOLOGY, "broker.management.password: ");
+	conf_free(assert_loads(CONSUMER));
+}
+
 static void
 who_declares_needs_the_password_for_it(void **state)
 {
@@ -408,6 +436,7 @@ main(void)
 		cmocka_unit_test(an_unreadable_password_file_says_why),
 		cmocka_unit_test(an_environment_variable_must_be_set),
 		cmocka_unit_test(secrets_are_read_for_the_asked_roles_only),
+		cmocka_unit_test(external_needs_the_other_passwords),
 		cmocka_unit_test(who_declares_needs_the_password_for_it),
 		cmocka_unit_test(a_header_file_must_be_a_header_value),
 		cmocka_unit_test(the_default_path),
