@@ -156,26 +156,27 @@ report_alarms(const struct report *report)
 	return count;
 }
 
-/*
- * C0, DEL and, as UTF-8, C1: they move cursors and worse. A newline is left
- * to our own texts, which are cut into lines before.
- */
+/* A newline is left to our own texts, which are cut into lines before. */
 void
 report_clean(struct buf *out, const char *text)
 {
 	struct buf valid = { 0 };
-	const unsigned char *at, *end;
+	const uint8_t *at;
+	size_t len, n;
 
 	text_utf8_clean(&valid, text, strlen(text));
 	at = buf_peek(&valid);
-	end = at == NULL ? at : at + valid.len;
-	for (; at < end; at++) {
-		if (*at < 0x20 || *at == 0x7f)
-			buf_printf(out, "\\x%02x", *at);
-		else if (*at == 0xc2 && at[1] < 0xa0)
-			buf_printf(out, "\\x%02x", *++at);
+	for (len = valid.len; len > 0; at += n, len -= n) {
+		uint32_t code;
+
+		n = text_utf8_len(at, len);
+		code = text_utf8_code(at, n);
+		if (!text_is_unprintable(code))
+			buf_add(out, at, n);
+		else if (code < 0x100)
+			buf_printf(out, "\\x%02x", (unsigned)code);
 		else
-			buf_add_u8(out, *at);
+			buf_printf(out, "\\u%04x", (unsigned)code);
 	}
 	buf_clear(&valid);
 }

@@ -101,7 +101,7 @@ void report_json(const struct report *, unsigned parts, struct buf *);
 
 /* Appends what the object is: "queue orders.dlq", harmless. */
 void report_describe(const struct report_object *, struct buf *);
-/* Appends text as UTF-8 without control characters. */
+/* Appends text as UTF-8 in which nothing moves cursors, turns or hides. */
 void report_clean(struct buf *, const char *text);
 
 #endif

@@ -174,6 +174,17 @@ add_unchecked(json_t *root, const struct report *report)
 	set(root, "unchecked", list);
 }
 
+/* JSON_ENSURE_ASCII escapes all others; this one stands in texts only. */
+static void
+add_without_del(struct buf *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text == 0x7f)
+			buf_add_str(out, "\\u007f");
+		else
+			buf_add_u8(out, (uint8_t)*text);
+}
+
 void
 report_json(const struct report *report, unsigned parts, struct buf *out)
 {
@@ -186,10 +197,11 @@ report_json(const struct report *report, unsigned parts, struct buf *out)
 	if ((parts & REPORT_POLICIES) != 0)
 		add_policies(root, report);
 	add_unchecked(root, report);
-	text = json_dumps(root, JSON_INDENT(1));
+	text = json_dumps(root, JSON_INDENT(1) | JSON_ENSURE_ASCII);
 	if (text == NULL)
 		abort();
-	buf_printf(out, "%s\n", text);
+	add_without_del(out, text);
+	buf_add_u8(out, '\n');
 	free(text);
 	json_decref(root);
 }

@@ -45,6 +45,10 @@ bool text_utf8_valid(const void *bytes, size_t len);
 size_t text_utf8_cut(const void *bytes, size_t len, size_t max);
 /* Appends the text with U+FFFD for each byte that is not UTF-8. */
 void text_utf8_clean(struct buf *out, const void *bytes, size_t len);
+/* The code point of a valid character of `len` bytes. */
+uint32_t text_utf8_code(const void *bytes, size_t len);
+/* Whether it would move a cursor, turn text around or hide in it. */
+bool text_is_unprintable(uint32_t code);
 
 /*
  * Appends the inside of a JSON string (logfmt readers take the same escapes):

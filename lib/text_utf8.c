@@ -82,3 +82,27 @@ text_utf8_clean(struct buf *out, const void *bytes, size_t len)
 		}
 	}
 }
+
+uint32_t
+text_utf8_code(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	uint32_t code;
+	size_t i;
+
+	if (len == 1)
+		return p[0];
+	code = p[0] & (0x7fU >> len);
+	for (i = 1; i < len; i++)
+		code = code << 6 | (p[i] & 0x3f);
+	return code;
+}
+
+bool
+text_is_unprintable(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+	    (code >= 0x200b && code <= 0x200f) ||
+	    (code >= 0x2028 && code <= 0x202e) ||
+	    (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+}
