@@ -85,18 +85,17 @@ alternate_exchange(const struct sight *sight, struct report *report,
 	    found_exchange(&sight->found, object->item->name);
 	const struct found_policy *policy =
 	    found_policy(&sight->found, exchange->policy);
-	char *fix, *clear;
+	char *fix, *command = NULL;
 
 	if (found_text(exchange->arguments, "alternate-exchange") != NULL) {
 		fix = xstrdup("stop the daemons, delete the exchange, and dlo "
 			      "topology apply");
 	} else if (policy != NULL &&
 	    json_object_get(policy->definition, "alternate-exchange") != NULL) {
-		clear = advice_clear(sight, policy->name, false);
 		fix = xasprintf("narrow the pattern of policy %s, or remove "
-				"it: %s",
-		    policy->name, clear);
-		free(clear);
+				"it:",
+		    policy->name);
+		command = advice_clear(sight, policy->name, false);
 	} else {
 		return;
 	}
@@ -105,6 +104,7 @@ alternate_exchange(const struct sight *sight, struct report *report,
 	    xstrdup("it has an alternate exchange: a message without a route "
 		    "goes there, and looks as if it had arrived"),
 	    fix);
+	report_command(report, command);
 }
 
 static void

@@ -42,27 +42,32 @@ find(struct patient *p, const char *code, enum report_severity severity,
 	    xasprintf("queue %s", p->queue->name), problem, fix);
 }
 
-/* What takes a setting away: from its policy, or from its arguments. */
-static char *
-fix_for(const struct patient *p, const char *key)
+/*
+ * The same about a setting that is to be taken away: from its policy, or from
+ * its arguments.
+ */
+static void
+find_for(struct patient *p, const char *code, enum report_severity severity,
+    char *problem, const char *key)
 {
 	struct setting s = setting_of(p->queue, key);
 	const char *name;
 	bool by_operator;
-	char *clear, *fix;
 
-	if (!s.by_policy)
-		return p->item->foreign
-		    ? xasprintf("declare it without x-%s", key)
-		    : xstrdup("stop the daemons, see that no message is in it, "
-			      "delete it, and dlo topology apply");
+	if (!s.by_policy) {
+		find(p, code, severity, problem,
+		    p->item->foreign
+			? xasprintf("declare it without x-%s", key)
+			: xstrdup("stop the daemons, see that no message is in "
+				  "it, delete it, and dlo topology apply"));
+		return;
+	}
 	name = setting_policy(&p->sight->found, p->queue, key, &by_operator);
-	clear = advice_clear(p->sight, name, by_operator);
-	fix = xasprintf("take %s out of %spolicy %s, narrow its pattern, or "
-			"remove it: %s",
-	    key, by_operator ? "operator " : "", name, clear);
-	free(clear);
-	return fix;
+	find(p, code, severity, problem,
+	    xasprintf("take %s out of %spolicy %s, narrow its pattern, or "
+		      "remove it:",
+		key, by_operator ? "operator " : "", name));
+	report_command(p->report, advice_clear(p->sight, name, by_operator));
 }
 
 /* "message-ttl 5000 (policy)": for problems. */
@@ -84,7 +89,7 @@ find_setting(struct patient *p, const char *code, enum report_severity severity,
 {
 	char *is = show(p, key);
 
-	find(p, code, severity, xasprintf("%s: %s", is, harm), fix_for(p, key));
+	find_for(p, code, severity, xasprintf("%s: %s", is, harm), key);
 	free(is);
 }
 
@@ -178,17 +183,17 @@ check_kept(struct patient *p, int64_t ttl_ms)
 		    "looking at its messages counts, and then drops them");
 	else if (!limit.is_number && is_quorum(p) &&
 	    !found_is_before(&p->sight->found, 4, 0))
-		find(p, "delivery_limit", REPORT_ERROR,
+		find_for(p, "delivery_limit", REPORT_ERROR,
 		    xstrdup("it has the delivery limit of RabbitMQ 4, 20: "
 			    "looking at its messages counts, and then drops "
 			    "them"),
-		    fix_for(p, "delivery-limit"));
+		    "delivery-limit");
 	check_length(p, false);
 	if (is_quorum(p) && length_limit(p) == NULL && !rejects_when_full(p))
-		find(p, "drop_head", REPORT_WARNING,
+		find_for(p, "drop_head", REPORT_WARNING,
 		    xstrdup("its overflow is drop-head: any length limit "
 			    "would drop its oldest messages"),
-		    fix_for(p, "overflow"));
+		    "overflow");
 	if (ttl.is_number && (ttl_ms == 0 || ttl.number < ttl_ms))
 		find_setting(p, "message_ttl", REPORT_ERROR, "message-ttl",
 		    ttl_ms == 0 ? "what is older is dropped"
@@ -202,13 +207,11 @@ check_ladder(struct patient *p)
 	struct setting ttl = setting_of(p->queue, "message-ttl");
 
 	if (is_quorum(p) && !setting_is_safe(p->queue))
-		find(p, "at_most_once", REPORT_ERROR,
+		find_for(p, "at_most_once", REPORT_ERROR,
 		    xstrdup("it dead-letters at most once, which loses "
 			    "retries: that takes dead-letter-strategy "
 			    "at-least-once and overflow reject-publish"),
-		    fix_for(p,
-			rejects_when_full(p) ? "dead-letter-strategy"
-					     : "overflow"));
+		    rejects_when_full(p) ? "dead-letter-strategy" : "overflow");
 	if (ttl.by_policy)
 		find_setting(p, "message_ttl", REPORT_ERROR, "message-ttl",
 		    "retries come early");

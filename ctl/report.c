@@ -85,6 +85,12 @@ report_finding(struct report *report, const char *code,
 }
 
 void
+report_command(struct report *report, char *command)
+{
+	report->findings[report->finding_count - 1].command = command;
+}
+
+void
 report_unchecked(struct report *report, char *what, char *why)
 {
 	struct report_unchecked *unchecked =
@@ -120,6 +126,7 @@ report_clear(struct report *report)
 		free(report->findings[i].object);
 		free(report->findings[i].problem);
 		free(report->findings[i].fix);
+		free(report->findings[i].command);
 	}
 	for (size_t i = 0; i < report->unchecked_count; i++) {
 		free(report->unchecked[i].what);

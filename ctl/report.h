@@ -48,6 +48,7 @@ struct report_finding {
 	const char *code; /* one word, for scripts */
 	enum report_severity severity;
 	char *object, *problem, *fix;
+	char *command; /* that does it; NULL: none */
 };
 
 /* Something that could not be seen, and why. */
@@ -79,6 +80,8 @@ void report_stale(struct report *, const char *source, const char *name,
 /* The texts are taken over. */
 void report_finding(struct report *, const char *code, enum report_severity,
     char *object, char *problem, char *fix);
+/* The command of the last finding's fix, taken over. */
+void report_command(struct report *, char *command);
 void report_unchecked(struct report *, char *what, char *why);
 void report_policy(struct report *, const char *pipeline, const char *queue,
     char *command, char *note);

@@ -135,6 +135,7 @@ add_findings(json_t *root, const struct report *report)
 		set_text(value, "object", finding->object);
 		set_text(value, "problem", finding->problem);
 		set_text(value, "fix", finding->fix);
+		set_text(value, "command", finding->command);
 		append(list, value);
 	}
 	set(root, "findings", list);

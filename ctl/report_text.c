@@ -59,7 +59,16 @@ add_labelled(struct buf *out, const char *label, const char *text)
 	buf_clear(&clean);
 }
 
-/* A command: its own line breaks stay, or it could not be copied. */
+/* A command on a line of its own, however long: it will be copied. */
+static void
+add_command_line(struct buf *out, const char *command)
+{
+	buf_add_str(out, "    ");
+	report_clean(out, command);
+	buf_add_u8(out, '\n');
+}
+
+/* A command of several lines: its own line breaks stay. */
 static void
 add_command(struct buf *out, const char *command)
 {
@@ -67,13 +76,10 @@ add_command(struct buf *out, const char *command)
 
 	while (*command != '\0') {
 		size_t len = strcspn(command, "\n");
-		struct buf raw = { 0 };
 
-		buf_add(&raw, command, len);
 		buf_reset(&line);
-		report_clean(&line, buf_str(&raw));
-		buf_printf(out, "    %s\n", buf_str(&line));
-		buf_clear(&raw);
+		buf_add(&line, command, len);
+		add_command_line(out, buf_str(&line));
 		command += len + (command[len] == '\n');
 	}
 	buf_clear(&line);
@@ -156,6 +162,8 @@ add_finding(struct buf *out, const struct report_finding *finding)
 	    finding->code, buf_str(&object));
 	add_labelled(out, "", finding->problem);
 	add_labelled(out, "fix: ", finding->fix);
+	if (finding->command != NULL)
+		add_command_line(out, finding->command);
 	buf_clear(&object);
 }
 

@@ -18,6 +18,7 @@ from downstream import Downstream
 from program import run_program
 
 COLUMNS = 100
+COMMAND = "    rabbitmqctl "
 DECLARED = {"name": "orders", "declare": {"type": "quorum"}}
 
 
@@ -45,6 +46,8 @@ class TopologyVerbs(harness.Case):
             "dlo", "-c", self.write_config(config), "topology", *args)
         if "--json" not in args:
             for line in out.splitlines():
+                if line.startswith(COMMAND):
+                    continue  # to be copied: whole
                 self.assertLessEqual(len(line), COLUMNS, line)
         return code, out, err
 
@@ -208,7 +211,8 @@ class TopologyVerbs(harness.Case):
             ("limit_beside_dlx", "orders", {"message-ttl": 36000000}),
         ]
         for number, (_, queue, definition) in enumerate(policies):
-            self.broker.policy(self.vhost, f"p{number}",
+            # A line that is broken at a blank would name another one.
+            self.broker.policy(self.vhost, f"{number}  " + "long  " * 16,
                                "^" + re.escape(queue) + "$", definition)
         self.broker.policy(self.vhost, "an exchange's", "^dlo.redrive$",
                            {"alternate-exchange": "amq.fanout"}, "exchanges")
@@ -221,9 +225,14 @@ class TopologyVerbs(harness.Case):
             ("delivery_limit", "queue dlo.jobs"),
             *((code, f"queue {queue}") for code, queue, _ in policies))
         self.assertIn("clear_operator_policy", found[
-            "delivery_limit", "queue dlo.jobs"]["fix"])
-        for finding in found.values():
-            self.shell(finding["fix"][finding["fix"].index("rabbitmqctl"):])
+            "delivery_limit", "queue dlo.jobs"]["command"])
+        _, out, _ = self.dlo(config, "check")
+        commands = [line.strip() for line in out.splitlines()
+                    if line.startswith(COMMAND)]
+        self.assertEqual(sorted(commands), sorted(
+            finding["command"] for finding in found.values()))
+        for command in commands:
+            self.shell(command)
         self.wait_found(config)
 
     def test_a_work_queue_that_evicts_is_found(self):
