@@ -11,9 +11,9 @@
 #include "lib/text.h"
 #include "lib/xalloc.h"
 
-/* What begins so is not passed on. */
+/* What begins so is not passed on: ours, and what systemd tells us alone. */
 static const char *const ours[] = { "DLO_", "NOTIFY_SOCKET=", "WATCHDOG_",
-	"LISTEN_" };
+	"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=" };
 
 static bool
 is_ours(const char *entry)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -273,25 +274,27 @@ static void
 says_what_is_missing(void **state)
 {
 	struct world *w = *state;
+	struct rlimit usual, few;
 	int fds[256];
 	size_t count = 0, i;
 
 	use(w, "exit 0");
 	attempt(w);
 	check(w, OUTCOME_OK, "exec.0");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	few = usual;
+	few.rlim_cur = array_len(fds);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	while (count < array_len(fds) && (fds[count] = dup(2)) != -1)
 		count++;
-	if (count == array_len(fds)) {
-		/* More than that are allowed. */
-		for (i = 0; i < count; i++)
-			close(fds[i]);
-		return;
-	}
+	assert_true(count < array_len(fds));
+	assert_int_equal(errno, EMFILE);
 	attempt(w);
 	check(w, OUTCOME_RETRY, "exec.start");
 	assert_string_equal(w->verdict.error, "/bin/sh: Too many open files");
 	for (i = 0; i < count; i++)
 		close(fds[i]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
 	attempt(w);
 	check(w, OUTCOME_OK, "exec.0");
 }
@@ -341,7 +344,8 @@ check_environment(struct world *w, const char *text, size_t len)
 static void
 has_this_environment_and_no_other(void **state)
 {
-	static const char whole[] = "PATH=/bin\0DLOX=1\0DLO_ID=id-1\0"
+	static const char whole[] = "PATH=/bin\0DLOX=1\0"
+				    "LISTEN_ADDRESS=::\0DLO_ID=id-1\0"
 				    "DLO_PIPELINE=orders\0DLO_QUEUE=orders.q\0"
 				    "DLO_ATTEMPT=3\0DLO_REDRIVES=1\0"
 				    "DLO_EXCHANGE=shop\0"
@@ -349,7 +353,9 @@ has_this_environment_and_no_other(void **state)
 				    "DLO_MESSAGE_ID=m\0DLO_CORRELATION_ID=c\0"
 				    "DLO_CONTENT_TYPE=application/json\0"
 				    "DLO_TRACEPARENT=" PARENT;
-	static const char hostile[] = "PATH=/bin\0DLOX=1\0DLO_ID=%00%0A%25%FF\0"
+	static const char hostile[] = "PATH=/bin\0DLOX=1\0"
+				      "LISTEN_ADDRESS=::\0"
+				      "DLO_ID=%00%0A%25%FF\0"
 				      "DLO_PIPELINE=orders\0"
 				      "DLO_QUEUE=orders.q\0DLO_ATTEMPT=3\0"
 				      "DLO_REDRIVES=1\0DLO_EXCHANGE=\0"
@@ -358,7 +364,8 @@ has_this_environment_and_no_other(void **state)
 				      "DLO_CONTENT_TYPE=a%00DLO_ID=b";
 	static const char *const ours[] = { "PATH=/bin", "DLO_PASSWORD=secret",
 		"DLOX=1", "DLO_ID=ours", "NOTIFY_SOCKET=@x", "WATCHDOG_USEC=1",
-		"WATCHDOG_PID=1", "LISTEN_FDS=1", NULL };
+		"WATCHDOG_PID=1", "LISTEN_FDS=1", "LISTEN_PID=1",
+		"LISTEN_FDNAMES=a", "LISTEN_ADDRESS=::", NULL };
 	char **former = environ;
 	struct world *w = *state;
 
