@@ -9,6 +9,9 @@ import os
 import sys
 
 order = sys.stdin.buffer.read().decode()
+if not order.isprintable():
+    print("an order is one line", file=sys.stderr)
+    sys.exit(os.EX_DATAERR)
 if not order or "decaf" in order:
     print("no such coffee:", order, file=sys.stderr)
     sys.exit(os.EX_DATAERR)  # reject: it will never be one

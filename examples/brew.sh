@@ -8,8 +8,13 @@ set -eu
 
 order=$(cat)
 case $order in
+*[[:cntrl:]]*)
+	echo 'an order is one line' >&2
+	exit 65
+	;;
 '' | *decaf*)
-	echo "no such coffee: $order" >&2
+	# Not echo: it may take a backslash in the order for its own.
+	printf 'no such coffee: %s\n' "$order" >&2
 	exit 65 # EX_DATAERR, reject: it will never be one
 	;;
 esac

@@ -12,6 +12,9 @@ import sys
 
 def brew(message, order):
     """What becomes of it: the answer, as a dict."""
+    if not order.isprintable():
+        return {"outcome": "reject", "class": "coffee.unknown",
+                "error": "an order is one line"}
     if not order or "decaf" in order:
         return {"outcome": "reject", "class": "coffee.unknown",
                 "error": f"no such coffee: {order}"}

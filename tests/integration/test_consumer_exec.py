@@ -119,15 +119,17 @@ class Exec(harness.Case):
                          (classes[1], "the counter is closed"))
         with open(self.counter, "w", encoding="utf-8"):
             pass
-        self.publish("orders", "decaf latte".encode(), message_id="2")
+        self.publish("orders", rb"decaf\nlatte", message_id="2")
+        self.publish("orders", b"tea\n3 1 forged", message_id="20")
         for number in range(3, 20):
             self.publish("orders", f"tea {number}".encode(),
                          message_id=str(number))
-        dead, = self.take("orders.dlq", 1)
         self.assertEqual(
-            (dead.id, dead.headers["dlo-reason"], dead.headers["dlo-class"],
-             dead.headers["dlo-error"], dead.headers["dlo-attempt"]),
-            ("2", "rejected", classes[0], "no such coffee: decaf latte", 1))
+            {(dead.id, dead.headers["dlo-reason"], dead.headers["dlo-class"],
+              dead.headers["dlo-error"], dead.headers["dlo-attempt"])
+             for dead in self.take("orders.dlq", 2)},
+            {("2", "rejected", classes[0], r"no such coffee: decaf\nlatte", 1),
+             ("20", "rejected", classes[0], "an order is one line", 1)})
         self.wait_empty()
         counted = sorted(self.counted(), key=lambda line: int(line[0]))
         self.assertEqual([line[0::2] for line in counted],
