@@ -164,7 +164,12 @@ parse_below(struct verbs_line *line, const char *name, const struct verb *verb,
 	code = cli_parse_more(&page.program, &line->cli, argv);
 	if (code < 0 && verb->below_count == 0) {
 		line->verb = verb;
-	} else if (code < 0 && (verb != &root || !line->cli.check)) {
+	} else if (code < 0 && line->cli.check) {
+		if (*line->cli.rest != NULL)
+			code = cli_usage_error(&page.program,
+			    "no verb can stand beside --check: %s",
+			    *line->cli.rest);
+	} else if (code < 0) {
 		const char *word = *line->cli.rest;
 
 		below = word != NULL ? find(verb, word) : NULL;
