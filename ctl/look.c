@@ -14,7 +14,7 @@
 
 /* A queue tells of itself every five seconds, by the broker's defaults. */
 #define TELLS_AGAIN_MS 1000
-#define TELLS_TRIES    15
+#define TELLS_WAIT_MS  15000
 /* Longer than a queue takes to count anew. */
 #define COUNTS_AGAIN_MS 6000
 
@@ -64,30 +64,30 @@ on_pause(void *arg)
 }
 
 static void
-pause_ms(int64_t delay_ms)
+pause_ms(struct loop *loop, int64_t delay_ms)
 {
-	struct loop *loop = loop_libevent_new();
 	struct loop_timer *timer = loop_timer_new(loop, on_pause, loop);
 
 	loop_timer_start(loop, timer, delay_ms);
 	loop_run(loop);
 	loop_timer_free(loop, timer);
-	loop_free(loop);
 }
 
 /* Waits for queues that have told nothing yet, for some time. */
 static enum api_result
 wait_told(struct look *look, char **problem)
 {
+	struct loop *loop = loop_libevent_new();
+	int64_t deadline_ms = loop_now_ms(loop) + TELLS_WAIT_MS;
 	enum api_result result = API_OK;
 
-	for (int i = 0; result == API_OK && i < TELLS_TRIES; i++) {
-		if (all_told(&look->sight))
-			break;
-		pause_ms(TELLS_AGAIN_MS);
+	while (result == API_OK && !all_told(&look->sight) &&
+	    loop_now_ms(loop) < deadline_ms) {
+		pause_ms(loop, TELLS_AGAIN_MS);
 		result = api_get(look->api, FOUND_QUEUES, &look->sight.found,
 		    problem);
 	}
+	loop_free(loop);
 	return result;
 }
 
@@ -97,10 +97,13 @@ wait_moving(struct look *look, char **problem)
 {
 	struct found later = { 0 };
 	enum api_result result;
+	struct loop *loop;
 
 	if (!found_has_stuck(&look->sight.found))
 		return API_OK;
-	pause_ms(COUNTS_AGAIN_MS);
+	loop = loop_libevent_new();
+	pause_ms(loop, COUNTS_AGAIN_MS);
+	loop_free(loop);
 	result = api_get(look->api, FOUND_QUEUES, &later, problem);
 	if (result == API_OK)
 		found_settle(&look->sight.found, &later);
