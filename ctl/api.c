@@ -197,6 +197,27 @@ perform(struct api *api, const char *method, const char *url, char **problem)
 	}
 }
 
+static enum api_result
+strange(const char *url, char **problem)
+{
+	*problem = xasprintf("%s: not what a broker says", url);
+	return API_STRANGE;
+}
+
+/* An answer as JSON, read with these flags of jansson's. */
+static enum api_result
+ask(struct api *api, const char *url, size_t flags, json_t **answer,
+    char **problem)
+{
+	enum api_result result = perform(api, "GET", url, problem);
+
+	if (result != API_OK)
+		return result;
+	*answer = json_loadb((const char *)buf_peek(&api->answer),
+	    api->answer.len, flags, NULL);
+	return *answer != NULL ? API_OK : strange(url, problem);
+}
+
 enum api_result
 api_get(struct api *api, enum found_part part, struct found *found,
     char **problem)
@@ -205,18 +226,31 @@ api_get(struct api *api, enum found_part part, struct found *found,
 	char *url = xasprintf("%s%s%s%s?columns=%s", api->base,
 	    found_part_path(part), all ? "" : "/", all ? "" : api->vhost,
 	    found_part_columns(part));
-	enum api_result result = perform(api, "GET", url, problem);
 	json_t *answer;
+	enum api_result result =
+	    ask(api, url, JSON_ALLOW_NUL, &answer, problem);
 
-	if (result == API_OK) {
-		answer = json_loadb((const char *)buf_peek(&api->answer),
-		    api->answer.len, 0, NULL);
-		if (answer == NULL || found_take(found, part, answer) == -1) {
-			*problem = xasprintf("%s: not what a broker says", url);
-			result = API_STRANGE;
-		}
-	}
+	if (result == API_OK && found_take(found, part, answer) == -1)
+		result = strange(url, problem);
 	free(url);
+	return result;
+}
+
+enum api_result
+api_get_arguments(struct api *api, enum found_part part, const char *name,
+    struct found *found, char **problem)
+{
+	char *escaped = escape(api, name);
+	char *url = xasprintf("%s%s/%s/%s?columns=arguments", api->base,
+	    found_part_path(part), api->vhost, escaped);
+	json_t *answer;
+	enum api_result result = ask(api, url, 0, &answer, problem);
+
+	if (result == API_OK &&
+	    found_take_arguments(found, part, name, answer) == -1)
+		result = strange(url, problem);
+	free(url);
+	free(escaped);
 	return result;
 }
 

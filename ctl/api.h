@@ -32,6 +32,12 @@ void api_close(struct api *);
  */
 enum api_result api_get(struct api *, enum found_part, struct found *,
     char **problem) must_use;
+/*
+ * Asks for the arguments of one exchange or queue that was found. Lists come
+ * without them: anybody's may be such that no list with them can be read.
+ */
+enum api_result api_get_arguments(struct api *, enum found_part,
+    const char *name, struct found *, char **problem) must_use;
 /* Removes a binding. */
 enum api_result api_unbind(struct api *, const struct found_binding *,
     char **problem) must_use;

@@ -247,9 +247,24 @@ compare_seen(const struct topology_item *item, const struct sight_item *seen,
 	buf_clear(&what);
 }
 
+static void
+say_unreadable(const struct found *found, struct report *report)
+{
+	for (int part = 0; part < FOUND_PARTS; part++) {
+		if (found->unreadable[part] == 0)
+			continue;
+		report_unchecked(report,
+		    xasprintf("%zu of the %s", found->unreadable[part],
+			found_part_path((enum found_part)part)),
+		    xstrdup("a name or another text of theirs holds a NUL, as "
+			    "none of ours does"));
+	}
+}
+
 void
 compare_objects(const struct sight *sight, struct report *report)
 {
+	say_unreadable(&sight->found, report);
 	for (size_t i = 0; i < sight->topology->count; i++) {
 		const struct topology_item *item = &sight->topology->items[i];
 

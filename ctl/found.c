@@ -27,9 +27,9 @@ found_part_columns(enum found_part part)
 	static const char *const columns[FOUND_PARTS] = {
 		[FOUND_OVERVIEW] = "rabbitmq_version",
 		[FOUND_EXCHANGES] = "name,type,durable,internal,auto_delete,"
-				    "policy,arguments",
+				    "policy",
 		[FOUND_QUEUES] = "name,type,durable,exclusive,auto_delete,"
-				 "arguments,policy,operator_policy,"
+				 "policy,operator_policy,"
 				 "effective_policy_definition,messages,"
 				 "messages_ready,messages_unacknowledged",
 		[FOUND_BINDINGS] = "source,destination,destination_type,"
@@ -169,6 +169,23 @@ by_ends(const void *left, const void *right)
 	return order != 0 ? order : l->to_queue - r->to_queue;
 }
 
+/*
+ * Whether a text in it holds a NUL, as a name that a client chose can: as a C
+ * string it would be taken for another one.
+ */
+static bool
+has_nul(json_t *value)
+{
+	const char *text = json_string_value(value), *key;
+	json_t *member;
+
+	if (text != NULL)
+		return strlen(text) != json_string_length(value);
+	json_object_foreach(value, key,
+	    member) if (has_nul(member)) return true;
+	return false;
+}
+
 /* How the rows of a part become structs. */
 struct shape {
 	size_t size;
@@ -186,21 +203,29 @@ static const struct shape shapes[FOUND_PARTS] = {
 	    by_name },
 };
 
-/* The rows as a sorted array; NULL: one of them is wrong. */
+/*
+ * The rows as a sorted array, without those that hold a NUL; NULL: one of them
+ * is wrong.
+ */
 static void *
-rows_read(const struct shape *shape, const json_t *rows)
+rows_read(const struct shape *shape, const json_t *rows, size_t *count)
 {
-	size_t count = json_array_size(rows);
-	char *all = xcalloc(count + 1, shape->size);
+	size_t size = json_array_size(rows);
+	char *all = xcalloc(size + 1, shape->size);
 
-	for (size_t i = 0; i < count; i++) {
-		if (shape->read(all + i * shape->size,
-			json_array_get(rows, i)) == -1) {
+	*count = 0;
+	for (size_t i = 0; i < size; i++) {
+		json_t *row = json_array_get(rows, i);
+
+		if (has_nul(row))
+			continue;
+		if (shape->read(all + *count * shape->size, row) == -1) {
 			free(all);
 			return NULL;
 		}
+		++*count;
 	}
-	qsort(all, count, shape->size, shape->order);
+	qsort(all, *count, shape->size, shape->order);
 	return all;
 }
 
@@ -221,12 +246,13 @@ static int
 take_rows(struct found *found, enum found_part part, const json_t *answer)
 {
 	void *rows = NULL;
-	size_t count = json_array_size(answer);
+	size_t count;
 
 	if (json_is_array(answer))
-		rows = rows_read(&shapes[part], answer);
+		rows = rows_read(&shapes[part], answer, &count);
 	if (rows == NULL)
 		return -1;
+	found->unreadable[part] = json_array_size(answer) - count;
 	switch (part) {
 	case FOUND_EXCHANGES:
 		free(found->exchanges);
@@ -266,9 +292,35 @@ found_take(struct found *found, enum found_part part, json_t *answer)
 	return 0;
 }
 
+int
+found_take_arguments(struct found *found, enum found_part part,
+    const char *name, json_t *answer)
+{
+	const void *row = part == FOUND_EXCHANGES
+	    ? (const void *)found_exchange(found, name)
+	    : found_queue(found, name);
+	const json_t *arguments = object_in(answer, "arguments");
+
+	if (!json_is_object(answer) || row == NULL) {
+		json_decref(answer);
+		return -1;
+	}
+	if (found->details == NULL)
+		found->details = json_array();
+	if (json_array_append_new(found->details, answer) == -1)
+		abort();
+	if (part == FOUND_EXCHANGES)
+		((struct found_exchange *)(uintptr_t)row)->arguments =
+		    arguments;
+	else
+		((struct found_queue *)(uintptr_t)row)->arguments = arguments;
+	return 0;
+}
+
 void
 found_clear(struct found *found)
 {
+	json_decref(found->details);
 	free(found->exchanges);
 	free(found->queues);
 	free(found->bindings);

@@ -69,7 +69,9 @@ struct found {
 	struct found_binding *bindings;
 	struct found_policy *policies;
 	size_t exchange_count, queue_count, binding_count, policy_count;
+	size_t unreadable[FOUND_PARTS]; /* rows left out: a text has a NUL */
 	json_t *answers[FOUND_PARTS];
+	json_t *details; /* answers about one object each; NULL: none */
 };
 
 /*
@@ -77,6 +79,12 @@ struct found {
  * would give; then nothing of it is kept.
  */
 int found_take(struct found *, enum found_part, json_t *answer) must_use;
+/*
+ * The same for one about the arguments of an exchange or queue that is there,
+ * until a new list of them is taken.
+ */
+int found_take_arguments(struct found *, enum found_part, const char *name,
+    json_t *answer) must_use;
 void found_clear(struct found *);
 
 /* By name; NULL: it is not there. */

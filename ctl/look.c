@@ -42,6 +42,29 @@ ask_all(struct look *look, char **problem)
 	return result;
 }
 
+/* Of what is ours and there. */
+static enum api_result
+ask_arguments(struct look *look, char **problem)
+{
+	const struct topology *topology = look->topology;
+	struct found *found = &look->sight.found;
+	enum api_result result = API_OK;
+
+	for (size_t i = 0; result == API_OK && i < topology->count; i++) {
+		const struct topology_item *item = &topology->items[i];
+
+		if (item->kind == TOPOLOGY_EXCHANGE &&
+		    found_exchange(found, item->name) != NULL)
+			result = api_get_arguments(look->api, FOUND_EXCHANGES,
+			    item->name, found, problem);
+		else if (item->kind == TOPOLOGY_QUEUE &&
+		    found_queue(found, item->name) != NULL)
+			result = api_get_arguments(look->api, FOUND_QUEUES,
+			    item->name, found, problem);
+	}
+	return result;
+}
+
 static bool
 all_told(const struct sight *sight)
 {
@@ -120,6 +143,8 @@ ask(struct look *look, bool patient, char **problem)
 		result = wait_told(look, problem);
 	if (patient && result == API_OK)
 		result = wait_moving(look, problem);
+	if (result == API_OK)
+		result = ask_arguments(look, problem);
 	return result;
 }
 
@@ -185,7 +210,7 @@ look_again(struct look *look)
 {
 	char *problem = NULL;
 
-	if (!look->sight.managed || ask_all(look, &problem) == API_OK)
+	if (!look->sight.managed || ask(look, false, &problem) == API_OK)
 		return CLI_OK;
 	look_complain(problem, "all was declared, but is not seen");
 	free(problem);

@@ -307,6 +307,37 @@ refuses_what_no_broker_says(void **state)
 	found_clear(&found);
 }
 
+/* "orders" it is not, though C would say so. */
+static void
+a_name_with_a_nul_is_no_name_of_ours(void **state)
+{
+	json_t *answer = json_pack("[{s{so} ss# ss}]", "definition", "a",
+	    json_null(), "name", "orders\0x", 8, "type", "quorum");
+	json_t *nested = json_pack("[{ss s{ss#}}]", "name", "p", "definition",
+	    "dead-letter-exchange", "dlo.dead\0x", 10);
+	struct found found = { 0 };
+
+	(void)state;
+	assert_int_equal(found_take(&found, FOUND_QUEUES, answer), 0);
+	assert_null(found_queue(&found, "orders"));
+	assert_int_equal(found.unreadable[FOUND_QUEUES], 1);
+	assert_int_equal(found_take(&found, FOUND_POLICIES, nested), 0);
+	assert_null(found_policy(&found, "p"));
+	assert_int_equal(found_take(&found, FOUND_QUEUES,
+			     rig_json("[{'name': 'q', 'type': 'quorum'}]")),
+	    0);
+	assert_int_equal(found.unreadable[FOUND_QUEUES], 0);
+	assert_int_equal(found_take_arguments(&found, FOUND_QUEUES, "q",
+			     rig_json("{'arguments': {'x-a': 4}}")),
+	    0);
+	assert_int_equal(json_object_size(found_queue(&found, "q")->arguments),
+	    1);
+	assert_int_equal(found_take_arguments(&found, FOUND_QUEUES, "q",
+			     rig_json("[]")),
+	    -1);
+	found_clear(&found);
+}
+
 int
 main(void)
 {
@@ -319,6 +350,7 @@ main(void)
 		cmocka_unit_test(changes_leave_out_what_is_as_it_was),
 		cmocka_unit_test(without_the_api_bindings_are_unknown),
 		cmocka_unit_test(refuses_what_no_broker_says),
+		cmocka_unit_test(a_name_with_a_nul_is_no_name_of_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

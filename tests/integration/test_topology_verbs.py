@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import urllib.request
 
@@ -386,6 +387,30 @@ class TopologyVerbs(harness.Case):
         code, out, _ = self.dlo(config, "check")
         self.assertEqual(code, 2)
         self.assertIn("unchecked arguments, bindings and policies\n", out)
+
+    def test_what_others_declare_blinds_nobody(self):
+        """Names with a NUL, and arguments that no JSON reader takes."""
+        config = self.config(queue=DECLARED)
+        self.apply(config)
+        deep = {}
+        for _ in range(2500):
+            deep = {"a": deep}
+        limit = sys.getrecursionlimit()
+        self.addCleanup(sys.setrecursionlimit, limit)
+        sys.setrecursionlimit(20000)
+        self.channel.queue_declare("evil", durable=True, arguments=deep)
+        self.channel.exchange_declare("evil", arguments={"a\0b": 1})
+        sys.setrecursionlimit(limit)
+        self.verb(config, "check")
+        self.declare("orders\0evil", "classic")
+        self.channel.queue_unbind("orders.dlq", "dlo.dead", "orders")
+        self.channel.queue_bind("orders.dlq", "dlo.dead", "orders\0evil")
+        said = self.verb(config, "check", code=2)
+        self.assertEqual([row["object"] for row in said["findings"]],
+                         ["binding dlo.dead -> orders.dlq (orders)"])
+        # Each queue is bound to the default exchange as well.
+        self.assertEqual({row["what"] for row in said["unchecked"]},
+                         {"1 of the queues", "2 of the bindings"})
 
     def test_the_environment_diverts_nothing(self):
         """No proxy is told the password of the API."""
