@@ -10,12 +10,10 @@
 
 #include "amqp/props.h"
 #include "config/conf.h"
+#include "downstream/http_event.h"
 #include "lib/compiler.h"
 #include "lib/text.h"
 #include "lib/xalloc.h"
-
-/* What every name of an event's attribute begins with. */
-#define EVENT_PREFIX "cloudEvents"
 
 /* The end of the year 9999: no later time can be written. */
 #define TIMESTAMP_MAX_S INT64_C(253402300799)
@@ -36,14 +34,14 @@ slice_is(struct rmq_slice slice, const char *text)
 static bool
 is_wanted(const struct conf_http *conf, struct rmq_slice name)
 {
+	const struct attempt_text text = { (const char *)name.ptr, name.len };
 	size_t i;
 
 	for (i = 0; i < conf->forward_headers.count; i++)
 		if (slice_is(name, conf->forward_headers.items[i]))
 			return true;
 	return conf->format == CONF_FORMAT_CLOUDEVENTS &&
-	    name.len > strlen(EVENT_PREFIX) &&
-	    memcmp(name.ptr, EVENT_PREFIX, strlen(EVENT_PREFIX)) == 0;
+	    http_event_is_attribute(&text);
 }
 
 static bool

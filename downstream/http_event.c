@@ -39,7 +39,7 @@ begins(const struct attempt_text *text, const char *with)
 
 /* The name of the attribute that a header stands for; empty: for none. */
 static struct attempt_text
-name_of(const struct attempt_header *header)
+name_of(const struct attempt_text *header)
 {
 	static const char *const prefixes[] = { "cloudEvents:",
 		"cloudEvents_" };
@@ -47,8 +47,8 @@ name_of(const struct attempt_header *header)
 	size_t i;
 
 	for (i = 0; i < array_len(prefixes); i++)
-		if (begins(&header->name, prefixes[i])) {
-			name = header->name;
+		if (begins(header, prefixes[i])) {
+			name = *header;
 			name.ptr += strlen(prefixes[i]);
 			name.len -= strlen(prefixes[i]);
 		}
@@ -59,6 +59,12 @@ name_of(const struct attempt_header *header)
 		    (name.ptr[i] < '0' || name.ptr[i] > '9'))
 			name.len = 0;
 	return name;
+}
+
+bool
+http_event_is_attribute(const struct attempt_text *header)
+{
+	return name_of(header).len > 0;
 }
 
 static bool
@@ -76,7 +82,7 @@ has(const struct attempt *attempt, const char *attribute)
 	size_t i;
 
 	for (i = 0; i < attempt->header_count; i++) {
-		name = name_of(&attempt->headers[i]);
+		name = name_of(&attempt->headers[i].name);
 		if (is_same(&name, &wanted))
 			return attempt->headers[i].value.len > 0;
 	}
@@ -137,7 +143,8 @@ void
 http_event_attribute(const struct attempt *attempt, size_t header,
     struct buf *lines)
 {
-	struct attempt_text name = name_of(&attempt->headers[header]), other;
+	struct attempt_text name = name_of(&attempt->headers[header].name),
+			    other;
 	const struct attempt_text type = text_of("datacontenttype");
 	size_t i;
 
@@ -146,7 +153,7 @@ http_event_attribute(const struct attempt *attempt, size_t header,
 	    is_same(&name, &type))
 		return;
 	for (i = 0; i < header; i++) {
-		other = name_of(&attempt->headers[i]);
+		other = name_of(&attempt->headers[i].name);
 		if (is_same(&name, &other))
 			return;
 	}

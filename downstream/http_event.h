@@ -26,6 +26,8 @@
 #include "downstream/attempt.h"
 #include "lib/buf.h"
 
+/* Whether a header of that name stands for an attribute of an event. */
+bool http_event_is_attribute(const struct attempt_text *header);
 /* Whether the message's headers are those of an event. */
 bool http_event_carried(const struct attempt *);
 /*

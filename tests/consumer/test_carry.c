@@ -153,6 +153,36 @@ is_bounded(void **state)
 	buf_clear(&table);
 }
 
+/* What begins as an attribute and is none takes no room from those. */
+static void
+leaves_junk_out(void **state)
+{
+	static const char *const junk[] = { "cloudEvents",
+		"cloudEvents:", "cloudEventsid", "cloudEvents-id",
+		"cloudEvents:ID", "cloudEvents:a b", "cloudEvents_\xc3\xa9",
+		"CloudEvents:id" };
+	struct carry carry = { 0 };
+	struct buf table = { 0 };
+	char name[32];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < array_len(junk); i++)
+		rmq_table_add_text(&table, junk[i], "no", 2);
+	for (i = 0; i < CARRY_MAX; i++) {
+		snprintf(name, sizeof(name), "cloudEvents-n%zu", i);
+		rmq_table_add_text(&table, name, "no", 2);
+	}
+	rmq_table_add_text(&table, "cloudEvents:id", "1", 1);
+	rmq_table_add_text(&table, "cloudEvents_source", "s", 1);
+	carry_fill(&carry, slice_of(&table), &events);
+	assert_int_equal(carry.count, 2);
+	check_item(&carry, 0, "cloudEvents:id", "1", 1);
+	check_item(&carry, 1, "cloudEvents_source", "s", 1);
+	carry_clear(&carry);
+	buf_clear(&table);
+}
+
 int
 main(void)
 {
@@ -160,6 +190,7 @@ main(void)
 		cmocka_unit_test(writes_values_as_text),
 		cmocka_unit_test(takes_what_is_named_once),
 		cmocka_unit_test(is_bounded),
+		cmocka_unit_test(leaves_junk_out),
 	};
 
 	return cmocka_run_group_tests_name("carry", tests, NULL, NULL);
