@@ -203,7 +203,8 @@ const struct conf_key conf_table[] = {
 	{ "broker.management.user", CONF_TYPE_TEXT, 0,
 	    CONF(broker.management.user), .check = conf_valid_short,
 	    .doc = "User name; the broker wants the tag management on it. "
-		   "Without it the user and password to declare as." },
+		   "Without it the user and password to declare as; needed "
+		   "with mechanism: external." },
 	SECRET("broker.management.password", CONF(broker.management.password),
 	    0, .doc = "Password."),
 
