@@ -481,6 +481,16 @@ class TopologyVerbs(harness.Case):
         management["url"] = f"https://127.0.0.1:{port}"
         said = self.verb(config, "plan", code=2)
         self.assertIn("127.0.0.1", said["unchecked"][0]["why"])
+        # A key that needs a passphrase is an error, and no question.
+        subprocess.run(
+            ["openssl", "pkey", "-in", "key.pem", "-aes256", "-passout",
+             "pass:hunter2", "-out", "locked.pem"],
+            cwd=self.folder, check=True, capture_output=True)
+        management["url"] = f"https://localhost:{port}"
+        config["broker"]["tls"].update(cert="cert.pem", key="locked.pem")
+        code, out, err = self.dlo(config, "plan")
+        self.assertEqual((code, err), (2, ""), out)
+        self.assertIn("unchecked", out)
 
     def tls_gate(self, context):
         """The broker's management API behind TLS; its port."""
