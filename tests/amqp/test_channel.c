@@ -156,24 +156,32 @@ delivers_and_acks(void **state)
 	rig_clear(&b.rig);
 }
 
+/* Twenty deliveries of a window of 64; the first is acked just now. */
+static void
+bench_begin_acks(struct bench *b)
+{
+	uint64_t tag;
+
+	bench_open(b);
+	bench_qos(b, 64);
+	bench_consume(b, 0);
+	for (tag = 1; tag <= 20; tag++)
+		deliver(b, "c1", tag);
+	rig_feed(&b->rig);
+	buf_reset(&b->rig.log);
+	rmq_ack(b->ch, 1);
+	rig_flush(&b->rig);
+	rig_expect(&b->rig, "> 1 basic.ack 1\n");
+}
+
 /* The first after a pause goes at once, what follows it waits for more. */
 static void
 acks_wait_for_company(void **state)
 {
 	struct bench b;
-	uint64_t tag;
 
 	(void)state;
-	bench_open(&b);
-	bench_qos(&b, 64);
-	bench_consume(&b, 0);
-	for (tag = 1; tag <= 20; tag++)
-		deliver(&b, "c1", tag);
-	rig_feed(&b.rig);
-	buf_reset(&b.rig.log);
-	rmq_ack(b.ch, 1);
-	rig_flush(&b.rig);
-	rig_expect(&b.rig, "> 1 basic.ack 1\n");
+	bench_begin_acks(&b);
 	rig_sleep(&b.rig, 300);
 	rmq_ack(b.ch, 3);
 	rig_flush(&b.rig);
@@ -195,16 +203,7 @@ many_acks_do_not_wait(void **state)
 	size_t wakes;
 
 	(void)state;
-	bench_open(&b);
-	bench_qos(&b, 64);
-	bench_consume(&b, 0);
-	for (tag = 1; tag <= 20; tag++)
-		deliver(&b, "c1", tag);
-	rig_feed(&b.rig);
-	buf_reset(&b.rig.log);
-	rmq_ack(b.ch, 1);
-	rig_flush(&b.rig);
-	rig_expect(&b.rig, "> 1 basic.ack 1\n");
+	bench_begin_acks(&b);
 	rmq_ack(b.ch, 2);
 	rig_flush(&b.rig);
 	wakes = b.rig.wakes;
@@ -539,20 +538,11 @@ closing_writes_acks_first(void **state)
 	struct bench b;
 
 	(void)state;
-	bench_open(&b);
-	bench_qos(&b, 64);
-	bench_consume(&b, 0);
-	deliver(&b, "c1", 1);
-	deliver(&b, "c1", 2);
-	deliver(&b, "c1", 3);
-	rig_feed(&b.rig);
-	buf_reset(&b.rig.log);
-	rmq_ack(b.ch, 1);
-	rig_flush(&b.rig);
+	bench_begin_acks(&b);
 	/* This one is held. */
 	rmq_ack(b.ch, 2);
 	rig_flush(&b.rig);
-	rig_expect(&b.rig, "> 1 basic.ack 1\n");
+	rig_expect(&b.rig, "");
 	rmq_channel_close(b.ch);
 	rmq_channel_close(b.ch);
 	/* Too late: it goes back to its queue. */
@@ -568,18 +558,10 @@ connection_close_writes_acks_first(void **state)
 	struct bench b;
 
 	(void)state;
-	bench_open(&b);
-	bench_qos(&b, 64);
-	bench_consume(&b, 0);
-	deliver(&b, "c1", 1);
-	deliver(&b, "c1", 2);
-	rig_feed(&b.rig);
-	buf_reset(&b.rig.log);
-	rmq_ack(b.ch, 1);
-	rig_flush(&b.rig);
+	bench_begin_acks(&b);
 	rmq_ack(b.ch, 2);
 	rig_flush(&b.rig);
-	rig_expect(&b.rig, "> 1 basic.ack 1\n");
+	rig_expect(&b.rig, "");
 	rmq_conn_close(b.rig.conn);
 	rig_flush(&b.rig);
 	rig_expect(&b.rig, "> 1 basic.ack 2\n> 0 connection.close 200\n");
