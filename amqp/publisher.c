@@ -594,7 +594,6 @@ static void
 on_news_closed(void *arg, const struct rmq_close *close)
 {
 	struct rmq_publisher *p = arg;
-
 	int64_t now_us = loop_now_us(p->loop);
 
 	p->news = NULL;

@@ -13,7 +13,8 @@ static const struct cli_program program = {
 	.name = "dlo-consumer",
 	.summary =
 	    "Hands messages from RabbitMQ queues to downstreams; retries,"
-	    "\ndead-letters, and stops consuming while they are down.",
+	    "\ndead-letters, and stops consuming while they are down."
+	    "\nWith -tv it shows what becomes of failures, rule by rule.",
 	.usage = "[-tv] [-c FILE] [--listen ADDR|none]",
 };
 
