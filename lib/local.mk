@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-LIB_LIBS = lib/libbase.a $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
+LIB_LIBS = lib/libbase.a $(LIBEVENT_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 noinst_LIBRARIES += lib/libbase.a
 lib_libbase_a_SOURCES = \
 	lib/backoff.c \
@@ -24,6 +24,8 @@ lib_libbase_a_SOURCES = \
 	lib/file.h \
 	lib/http_server.c \
 	lib/http_server.h \
+	lib/js.c \
+	lib/js.h \
 	lib/listen.c \
 	lib/listen.h \
 	lib/log.c \

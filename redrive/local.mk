@@ -14,6 +14,10 @@ redrive_libredrive_a_SOURCES = \
 	redrive/depth.h \
 	redrive/filter.c \
 	redrive/filter.h \
+	redrive/fingerprint.c \
+	redrive/fingerprint.h \
+	redrive/groups.c \
+	redrive/groups.h \
 	redrive/job.c \
 	redrive/job.h \
 	redrive/job_env.h \
@@ -21,6 +25,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/judge.h \
 	redrive/lane.c \
 	redrive/lane.h \
+	redrive/letter_json.c \
+	redrive/letter_json.h \
 	redrive/mover.c \
 	redrive/mover.h \
 	redrive/once.c \
