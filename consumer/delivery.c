@@ -98,14 +98,3 @@ delivery_describe(struct delivery *d, const char *pipeline, const char *queue)
 		.body_bytes = d->message->body.len,
 	};
 }
-
-void
-delivery_carry(struct delivery *d, const struct conf_downstream *downstream)
-{
-	if (downstream->kind != CONF_KIND_HTTP)
-		return;
-	carry_fill(&d->carry, d->envelope.props.value[RMQ_PROP_HEADERS],
-	    &downstream->http);
-	d->attempt.headers = d->carry.items;
-	d->attempt.header_count = d->carry.count;
-}

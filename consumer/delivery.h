@@ -27,7 +27,6 @@
 #include <sys/queue.h>
 
 #include "amqp/channel.h"
-#include "consumer/carry.h"
 #include "consumer/lanes.h"
 #include "dlx/envelope.h"
 #include "downstream/downstream.h"
@@ -64,7 +63,6 @@ struct delivery {
 	struct settlement *settlement; /* while settling */
 	struct envelope envelope;
 	struct attempt attempt;
-	struct carry carry; /* the attempt's headers */
 };
 
 TAILQ_HEAD(delivery_list, delivery);
@@ -79,7 +77,5 @@ void delivery_enter(struct delivery *, enum delivery_state);
  */
 void delivery_describe(struct delivery *, const char *pipeline,
     const char *queue);
-/* And adds the headers that its downstream is to be told. */
-void delivery_carry(struct delivery *, const struct conf_downstream *);
 
 #endif

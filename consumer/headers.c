@@ -48,7 +48,9 @@ read_value(const struct rmq_header *from, struct attempt_field *to)
 {
 	switch (from->type) {
 	case 'S':
-		to->type = ATTEMPT_FIELD_TEXT;
+	case 'x':
+		to->type = from->type == 'S' ? ATTEMPT_FIELD_TEXT
+					     : ATTEMPT_FIELD_BYTES;
 		to->value.text = text_of(from->value);
 		return true;
 	case 't':
@@ -57,11 +59,13 @@ read_value(const struct rmq_header *from, struct attempt_field *to)
 		return true;
 	case 'f':
 	case 'd':
-		to->type = ATTEMPT_FIELD_REAL;
+		to->type = from->type == 'f' ? ATTEMPT_FIELD_FLOAT
+					     : ATTEMPT_FIELD_DOUBLE;
 		to->value.real = real_of(from->value);
 		return true;
 	default:
-		to->type = ATTEMPT_FIELD_INT;
+		to->type =
+		    from->type == 'T' ? ATTEMPT_FIELD_TIME : ATTEMPT_FIELD_INT;
 		return rmq_header_int(from, &to->value.number);
 	}
 }

@@ -7,8 +7,8 @@
 #include "downstream/attempt.h"
 
 /*
- * Takes the next header off a table that was checked: text, numbers (times
- * are seconds) and booleans. What has no such form (tables, arrays, bytes,
+ * Takes the next header off a table that was checked: text, bytes,
+ * numbers, times and booleans. What has no such form (tables, arrays,
  * decimals, void) is passed over, and so are the dlo- headers, which are
  * ours or pretend to be. False: no more.
  */

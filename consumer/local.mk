@@ -6,8 +6,6 @@ noinst_LIBRARIES += consumer/libconsumer.a
 consumer_libconsumer_a_SOURCES = \
 	consumer/budget.c \
 	consumer/budget.h \
-	consumer/carry.c \
-	consumer/carry.h \
 	consumer/consumer.c \
 	consumer/consumer.h \
 	consumer/dedup.c \

@@ -69,7 +69,6 @@ window_clear(struct window *w)
 	while ((d = TAILQ_FIRST(&w->spare)) != NULL) {
 		TAILQ_REMOVE(&w->spare, d, link);
 		loop_timer_free(w->env.loop, d->timer);
-		carry_clear(&d->carry);
 		free(d);
 	}
 	if (w->ordered)
@@ -338,7 +337,6 @@ start(struct delivery *d)
 	struct window *w = d->window;
 
 	delivery_describe(d, w->env.pipeline->name, w->env.pipeline->queue);
-	delivery_carry(d, w->env.pipeline->downstream);
 	d->started_us = loop_now_us(w->env.loop);
 	move(d, DELIVERY_RUNNING);
 	d->call =

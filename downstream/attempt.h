@@ -20,16 +20,13 @@ struct attempt_text {
 	size_t len;
 };
 
-/* A header of the message; what is no text (a number, a time) as one. */
-struct attempt_header {
-	struct attempt_text name;
-	struct attempt_text value;
-};
-
 enum attempt_field_type {
 	ATTEMPT_FIELD_TEXT,
+	ATTEMPT_FIELD_BYTES,
 	ATTEMPT_FIELD_INT,
-	ATTEMPT_FIELD_REAL,
+	ATTEMPT_FIELD_TIME, /* seconds since the epoch */
+	ATTEMPT_FIELD_FLOAT,
+	ATTEMPT_FIELD_DOUBLE,
 	ATTEMPT_FIELD_BOOL,
 };
 
@@ -38,16 +35,17 @@ struct attempt_field {
 	struct attempt_text name;
 	enum attempt_field_type type;
 	union {
-		struct attempt_text text;
-		int64_t number;
-		double real;
+		struct attempt_text text; /* bytes too */
+		int64_t number;		  /* a time too */
+		double real;		  /* of a float: the same number */
 		bool truth;
 	} value;
 };
 
 /*
- * All of the message's own headers (none of ours) that are text, numbers or
- * booleans: `next` takes one off a copy of `table`, false: no more.
+ * All of the message's own headers (none of ours) that are text, bytes,
+ * numbers, times or booleans: `next` takes one off a copy of `table`, false:
+ * no more.
  */
 struct attempt_fields {
 	struct attempt_text table;
@@ -70,9 +68,6 @@ struct attempt {
 	int64_t timestamp_s; /* the property, seconds; 0: not there */
 	struct attempt_text traceparent; /* headers of that name, unchecked */
 	struct attempt_text tracestate;
-	/* Those that the downstream is to be told, each name once. */
-	const struct attempt_header *headers;
-	size_t header_count;
 	struct attempt_fields fields; /* `next` NULL: none */
 	const void *body;	      /* may be NULL when body_bytes is 0 */
 	size_t body_bytes;

@@ -43,15 +43,20 @@ clean_name(const struct attempt_text *text, struct buf *out)
 	}
 }
 
+/* NULL: JSON has none. */
 static json_t *
 header_value(const struct attempt_field *header, struct buf *scratch)
 {
 	switch (header->type) {
 	case ATTEMPT_FIELD_TEXT:
 		return clean_string(&header->value.text, scratch);
+	case ATTEMPT_FIELD_BYTES:
+		return NULL;
 	case ATTEMPT_FIELD_INT:
+	case ATTEMPT_FIELD_TIME:
 		return json_integer(header->value.number);
-	case ATTEMPT_FIELD_REAL:
+	case ATTEMPT_FIELD_FLOAT:
+	case ATTEMPT_FIELD_DOUBLE:
 		/* JSON has none that is not finite. */
 		return isfinite(header->value.real)
 		    ? json_real(header->value.real)
@@ -73,8 +78,10 @@ headers_of(const struct attempt *attempt, struct buf *scratch)
 
 	while (attempt->fields.next != NULL &&
 	    attempt->fields.next(&rest, &header)) {
-		clean_name(&header.name, &name);
 		value = header_value(&header, scratch);
+		if (value == NULL)
+			continue;
+		clean_name(&header.name, &name);
 		if (json_object_getn(object, buf_str(&name), name.len) != NULL)
 			json_decref(value);
 		else if (json_object_setn_new(object, buf_str(&name), name.len,

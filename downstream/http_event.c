@@ -75,16 +75,16 @@ is_same(const struct attempt_text *a, const struct attempt_text *b)
 
 /* Whether the attribute is there, with a value. */
 static bool
-has(const struct attempt *attempt, const char *attribute)
+has(const struct http_carry *carry, const char *attribute)
 {
 	const struct attempt_text wanted = text_of(attribute);
 	struct attempt_text name;
 	size_t i;
 
-	for (i = 0; i < attempt->header_count; i++) {
-		name = name_of(&attempt->headers[i].name);
+	for (i = 0; i < carry->count; i++) {
+		name = name_of(&carry->items[i].name);
 		if (is_same(&name, &wanted))
-			return attempt->headers[i].value.len > 0;
+			return carry->items[i].value.len > 0;
 	}
 	return false;
 }
@@ -100,11 +100,12 @@ is_structured(const struct attempt *attempt)
 }
 
 bool
-http_event_carried(const struct attempt *attempt)
+http_event_carried(const struct attempt *attempt,
+    const struct http_carry *carry)
 {
-	return !is_structured(attempt) && has(attempt, "id") &&
-	    has(attempt, "source") && has(attempt, "specversion") &&
-	    has(attempt, "type");
+	return !is_structured(attempt) && has(carry, "id") &&
+	    has(carry, "source") && has(carry, "specversion") &&
+	    has(carry, "type");
 }
 
 static void
@@ -140,24 +141,23 @@ add_line(struct buf *lines, const struct attempt_text *name,
 }
 
 void
-http_event_attribute(const struct attempt *attempt, size_t header,
+http_event_attribute(const struct http_carry *carry, size_t item,
     struct buf *lines)
 {
-	struct attempt_text name = name_of(&attempt->headers[header].name),
-			    other;
+	struct attempt_text name = name_of(&carry->items[item].name), other;
 	const struct attempt_text type = text_of("datacontenttype");
 	size_t i;
 
 	/* The content type is its own header in both bindings. */
-	if (name.len == 0 || attempt->headers[header].value.len == 0 ||
+	if (name.len == 0 || carry->items[item].value.len == 0 ||
 	    is_same(&name, &type))
 		return;
-	for (i = 0; i < header; i++) {
-		other = name_of(&attempt->headers[i].name);
+	for (i = 0; i < item; i++) {
+		other = name_of(&carry->items[i].name);
 		if (is_same(&name, &other))
 			return;
 	}
-	add_line(lines, &name, &attempt->headers[header].value);
+	add_line(lines, &name, &carry->items[item].value);
 }
 
 /* `/dlo/PIPELINE/EXCHANGE`, whose percent signs are encoded once more. */

@@ -24,17 +24,18 @@
 #include <stddef.h>
 
 #include "downstream/attempt.h"
+#include "downstream/http_carry.h"
 #include "lib/buf.h"
 
 /* Whether a header of that name stands for an attribute of an event. */
 bool http_event_is_attribute(const struct attempt_text *header);
 /* Whether the message's headers are those of an event. */
-bool http_event_carried(const struct attempt *);
+bool http_event_carried(const struct attempt *, const struct http_carry *);
 /*
  * Appends the line for one header of an event: none when it is no attribute,
  * or one that came before.
  */
-void http_event_attribute(const struct attempt *, size_t header,
+void http_event_attribute(const struct http_carry *, size_t item,
     struct buf *lines);
 /* Appends the lines of an event made from a message that is none. */
 void http_event_make(const struct attempt *, struct buf *lines);

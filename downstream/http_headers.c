@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "config/conf.h"
+#include "downstream/http_carry.h"
 #include "downstream/http_event.h"
 #include "downstream/http_line.h"
 #include "downstream/trace.h"
@@ -97,7 +98,7 @@ is_forwarded(const struct http_headers *h, const struct attempt_text *name)
 }
 
 static void
-forward(const struct attempt_header *header, struct buf *lines)
+forward(const struct http_carried *header, struct buf *lines)
 {
 	buf_add(lines, header->name.ptr, header->name.len);
 	if (header->value.len > 0) {
@@ -109,8 +110,31 @@ forward(const struct attempt_header *header, struct buf *lines)
 	http_line_end(lines);
 }
 
+/* What the request is to tell of; the rest is passed over. */
 static void
-log_left_out(const struct attempt *attempt, const struct attempt_header *header)
+collect(const struct http_headers *h, const struct attempt *attempt,
+    struct http_carry *carry)
+{
+	struct attempt_text rest = attempt->fields.table;
+	struct attempt_field field;
+
+	http_carry_init(carry);
+	if (attempt->fields.next == NULL || (h->forward.len == 0 && !h->event))
+		return;
+	while (attempt->fields.next(&rest, &field))
+		if (is_forwarded(h, &field.name) ||
+		    (h->event && http_event_is_attribute(&field.name)))
+			http_carry_add(carry, &field);
+	if (carry->left_out > 0)
+		log_info("headers_left_out",
+		    LOG_BYTES("pipeline", attempt->pipeline.ptr,
+			attempt->pipeline.len),
+		    LOG_BYTES("id", attempt->id.ptr, attempt->id.len),
+		    LOG_UINT("count", carry->left_out));
+}
+
+static void
+log_left_out(const struct attempt *attempt, const struct http_carried *header)
 {
 	log_info("header_left_out",
 	    LOG_BYTES("pipeline", attempt->pipeline.ptr, attempt->pipeline.len),
@@ -122,13 +146,13 @@ log_left_out(const struct attempt *attempt, const struct attempt_header *header)
 /* What the message brings along, as far as there is room. */
 static void
 add_carried(const struct http_headers *h, const struct attempt *attempt,
-    bool event, struct buf *lines)
+    const struct http_carry *carry, bool event, struct buf *lines)
 {
 	size_t start = lines->len, before, i;
-	const struct attempt_header *header;
+	const struct http_carried *header;
 
-	for (i = 0; i < attempt->header_count; i++) {
-		header = &attempt->headers[i];
+	for (i = 0; i < carry->count; i++) {
+		header = &carry->items[i];
 		before = lines->len;
 		if (header->value.len > HTTP_HEADERS_LINE_MAX) {
 			log_left_out(attempt, header);
@@ -137,7 +161,7 @@ add_carried(const struct http_headers *h, const struct attempt *attempt,
 		if (is_forwarded(h, &header->name))
 			forward(header, lines);
 		if (event)
-			http_event_attribute(attempt, i, lines);
+			http_event_attribute(carry, i, lines);
 		if (lines->len - before > HTTP_HEADERS_LINE_MAX ||
 		    lines->len - start > HTTP_HEADERS_FORWARD_MAX) {
 			lines->len = before;
@@ -150,8 +174,11 @@ void
 http_headers_write(const struct http_headers *h, const struct attempt *attempt,
     struct buf *lines)
 {
-	bool event = h->event && http_event_carried(attempt);
+	struct http_carry carry;
+	bool event;
 
+	collect(h, attempt, &carry);
+	event = h->event && http_event_carried(attempt, &carry);
 	buf_add(lines, buf_peek(&h->fixed), h->fixed.len);
 	add_content(h, attempt, lines);
 	http_line_text(lines, "Idempotency-Key", &attempt->id);
@@ -164,5 +191,5 @@ http_headers_write(const struct http_headers *h, const struct attempt *attempt,
 	add_trace(h, attempt, lines);
 	if (h->event && !event)
 		http_event_make(attempt, lines);
-	add_carried(h, attempt, event, lines);
+	add_carried(h, attempt, &carry, event, lines);
 }

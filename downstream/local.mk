@@ -28,6 +28,8 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/handler_exec.h \
 	downstream/handler_http.c \
 	downstream/handler_noop.c \
+	downstream/http_carry.c \
+	downstream/http_carry.h \
 	downstream/http_client.c \
 	downstream/http_client.h \
 	downstream/http_curl.c \

@@ -38,7 +38,6 @@ reads_every_scalar(void **state)
 		{ 'i', TABLE("\x80\0\0\0"), 2147483648 },
 		{ 'l', TABLE("\x80\0\0\0\0\0\0\0"), INT64_MIN },
 		{ 'L', TABLE("\x7f\xff\xff\xff\xff\xff\xff\xff"), INT64_MAX },
-		{ 'T', TABLE("\0\0\0\0\x65\x53\xf1\0"), 1700000000 },
 	};
 	struct attempt_text rest;
 	struct attempt_field header;
@@ -60,14 +59,16 @@ reads_every_scalar(void **state)
 }
 
 static void
-reads_text_reals_and_booleans(void **state)
+reads_texts_reals_times_and_booleans(void **state)
 {
 	static const char table[] = "\001aS\0\0\0\003x\0y"
 				    "\001bf\x3f\0\0\0"
 				    "\001cd\xbf\xe0\0\0\0\0\0\0"
 				    "\001dt\0"
 				    "\001et\002"
-				    "\001fS\0\0\0\0";
+				    "\001fS\0\0\0\0"
+				    "\001gx\0\0\0\001\xff"
+				    "\001hT\0\0\0\0\x65\x53\xf1\0";
 	struct attempt_text rest = TABLE(table);
 	struct attempt_field header;
 
@@ -75,9 +76,9 @@ reads_text_reals_and_booleans(void **state)
 	take(&rest, "a", ATTEMPT_FIELD_TEXT, &header);
 	assert_int_equal(header.value.text.len, 3);
 	assert_memory_equal(header.value.text.ptr, "x\0y", 3);
-	take(&rest, "b", ATTEMPT_FIELD_REAL, &header);
+	take(&rest, "b", ATTEMPT_FIELD_FLOAT, &header);
 	assert_true(header.value.real == 0.5);
-	take(&rest, "c", ATTEMPT_FIELD_REAL, &header);
+	take(&rest, "c", ATTEMPT_FIELD_DOUBLE, &header);
 	assert_true(header.value.real == -0.5);
 	take(&rest, "d", ATTEMPT_FIELD_BOOL, &header);
 	assert_false(header.value.truth);
@@ -85,6 +86,11 @@ reads_text_reals_and_booleans(void **state)
 	assert_true(header.value.truth);
 	take(&rest, "f", ATTEMPT_FIELD_TEXT, &header);
 	assert_int_equal(header.value.text.len, 0);
+	take(&rest, "g", ATTEMPT_FIELD_BYTES, &header);
+	assert_int_equal(header.value.text.len, 1);
+	assert_memory_equal(header.value.text.ptr, "\xff", 1);
+	take(&rest, "h", ATTEMPT_FIELD_TIME, &header);
+	assert_true(header.value.number == 1700000000);
 	assert_false(headers_next(&rest, &header));
 	assert_false(headers_next(&rest, &header));
 }
@@ -95,7 +101,6 @@ passes_over_the_rest(void **state)
 	static const char table[] = "\001aV"
 				    "\001bF\0\0\0\0"
 				    "\001cA\0\0\0\0"
-				    "\001dx\0\0\0\001y"
 				    "\001eD\001\0\0\0\005"
 				    "\001fT\xff\xff\xff\xff\xff\xff\xff\xff"
 				    /* ours, or forged */
@@ -141,7 +146,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_every_scalar),
-		cmocka_unit_test(reads_text_reals_and_booleans),
+		cmocka_unit_test(reads_texts_reals_times_and_booleans),
 		cmocka_unit_test(passes_over_the_rest),
 		cmocka_unit_test(ends_at_a_lie),
 	};

@@ -8,6 +8,7 @@
 
 #include "downstream/exec_json.h"
 #include "lib/compiler.h"
+#include "tests/downstream/fields.h"
 
 #define TEXT(s) \
 	{ \
@@ -26,18 +27,6 @@ static const struct attempt an_attempt = {
 	.content_type = TEXT("application/json"),
 	.body_bytes = 7,
 };
-
-/* Takes them from an array that `table` points to. */
-static bool
-next_header(struct attempt_text *rest, struct attempt_field *out)
-{
-	if (rest->len == 0)
-		return false;
-	memcpy(out, rest->ptr, sizeof(*out));
-	rest->ptr += sizeof(*out);
-	rest->len -= sizeof(*out);
-	return true;
-}
 
 static void
 check_request(const struct attempt *attempt, const char *line)
@@ -77,23 +66,25 @@ tells_headers(void **state)
 		{ TEXT("tenant"), ATTEMPT_FIELD_TEXT,
 		    .value.text = TEXT("caf\xc3\xa9 \"\n") },
 		{ TEXT("low"), ATTEMPT_FIELD_INT, .value.number = INT64_MIN },
-		{ TEXT("half"), ATTEMPT_FIELD_REAL, .value.real = 0.5 },
-		{ TEXT("none"), ATTEMPT_FIELD_REAL, .value.real = (double)NAN },
+		{ TEXT("then"), ATTEMPT_FIELD_TIME, .value.number = 1 },
+		{ TEXT("bytes"), ATTEMPT_FIELD_BYTES, .value.text = TEXT("x") },
+		{ TEXT("half"), ATTEMPT_FIELD_FLOAT, .value.real = 0.5 },
+		{ TEXT("none"), ATTEMPT_FIELD_DOUBLE,
+		    .value.real = (double)NAN },
 		{ TEXT("yes"), ATTEMPT_FIELD_BOOL, .value.truth = true },
 		{ TEXT("tenant"), ATTEMPT_FIELD_INT, .value.number = 2 },
 		{ TEXT(""), ATTEMPT_FIELD_TEXT, .value.text = TEXT("") },
 	};
 
 	(void)state;
-	attempt.fields.table.ptr = (const char *)headers;
-	attempt.fields.table.len = sizeof(headers);
-	attempt.fields.next = next_header;
+	attempt.fields = fields_of(headers, array_len(headers));
 	check_request(&attempt,
 	    "{\"id\":\"id-1\",\"pipeline\":\"orders\",\"attempt\":3,"
 	    "\"redrives\":1,\"routing_key\":\"order.new\","
 	    "\"exchange\":\"shop\",\"content_type\":\"application/json\","
 	    "\"headers\":{\"tenant\":\"caf\xc3\xa9 \\\"\\n\","
-	    "\"low\":-9223372036854775808,\"half\":0.5,\"none\":null,"
+	    "\"low\":-9223372036854775808,\"then\":1,\"half\":0.5,\"none\":"
+	    "null,"
 	    "\"yes\":true,\"\":\"\"},\"length\":7}\n");
 }
 
@@ -114,9 +105,7 @@ is_json_whatever_comes(void **state)
 	attempt.exchange = header.name;
 	attempt.content_type = header.name;
 	attempt.id = header.name;
-	attempt.fields.table.ptr = (const char *)&header;
-	attempt.fields.table.len = sizeof(header);
-	attempt.fields.next = next_header;
+	attempt.fields = fields_of(&header, 1);
 	check_request(&attempt, NULL);
 }
 

@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/loop_libevent.h"
 #include "lib/xalloc.h"
+#include "tests/downstream/fields.h"
 #include "tests/downstream/peer.h"
 
 #define TEXT(s) \
@@ -293,16 +294,15 @@ static void
 forwards_headers(void **state)
 {
 	static const char *const names[] = { "x-tenant", "x-empty" };
-	static const struct attempt_header headers[] = {
-		{ TEXT("x-tenant"), TEXT("a\r\nEvil: 1") },
-		{ TEXT("x-empty"), { "", 0 } },
-		{ TEXT("x-other"), TEXT("b") },
+	static const struct attempt_field headers[] = {
+		FIELD(TEXT("x-tenant"), TEXT("a\r\nEvil: 1")),
+		FIELD(TEXT("x-empty"), { "", 0 }),
+		FIELD(TEXT("x-other"), TEXT("b")),
 	};
 	struct world *w = *state;
 
 	w->conf.forward_headers = (struct conf_texts){ names, 2 };
-	w->attempt.headers = headers;
-	w->attempt.header_count = array_len(headers);
+	w->attempt.fields = fields_of(headers, array_len(headers));
 	attempt(w);
 	check(w, OUTCOME_OK, "http.204");
 	assert_string_equal(peer_header(w->peer, "x-tenant"), "a%0D%0AEvil: 1");

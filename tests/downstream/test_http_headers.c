@@ -3,10 +3,14 @@
 /* The header lines of a request, and what may be in them. */
 #include "tests/unit.h"
 
+#include <stdio.h>
+
 #include "config/conf.h"
+#include "downstream/http_carry.h"
 #include "downstream/http_headers.h"
 #include "downstream/trace.h"
 #include "lib/log.h"
+#include "tests/downstream/fields.h"
 
 #define TEXT(s) \
 	{ \
@@ -200,18 +204,17 @@ static void
 forwards_what_is_named(void **state)
 {
 	static const char *const names[] = { "x-a", "x-b" };
-	static const struct attempt_header headers[] = {
-		{ TEXT("x-b"), TEXT("\xc3\xa4 %\0\r\n") },
-		{ TEXT("X-A"), TEXT("another") },
-		{ TEXT("x-a"), { "", 0 } },
-		{ TEXT("cloudEvents:id"), TEXT("1") },
+	static const struct attempt_field headers[] = {
+		FIELD(TEXT("x-b"), TEXT("\xc3\xa4 %\0\r\n")),
+		FIELD(TEXT("X-A"), TEXT("another")),
+		FIELD(TEXT("x-a"), { "", 0 }),
+		FIELD(TEXT("cloudEvents:id"), TEXT("1")),
 	};
 	const struct conf_http conf = { .forward_headers = { names, 2 } };
 	struct attempt a = plain;
 
 	(void)state;
-	a.headers = headers;
-	a.header_count = array_len(headers);
+	a.fields = fields_of(headers, array_len(headers));
 	check(&conf, &a, PLAIN "x-b: %C3%A4 %25%00%0D%0A|x-a;|");
 }
 
@@ -222,9 +225,9 @@ leaves_out_what_is_too_long(void **state)
 	static const char *const names[] = { "x-long", "x-a" };
 	static char text[MANY_X];
 	const size_t most = MANY_X - strlen(LONG_ID) - 1; /* a NUL ends it */
-	struct attempt_header headers[] = {
-		{ TEXT("x-long"), { text, most } },
-		{ TEXT("x-a"), TEXT("b") },
+	struct attempt_field headers[] = {
+		FIELD(TEXT("x-long"), { text, most }),
+		FIELD(TEXT("x-a"), TEXT("b")),
 	};
 	const struct conf_http conf = { .forward_headers = { names, 2 } };
 	struct buf expected = { 0 };
@@ -232,14 +235,13 @@ leaves_out_what_is_too_long(void **state)
 
 	(void)state;
 	memset(text, 'x', sizeof(text));
-	a.headers = headers;
-	a.header_count = array_len(headers);
+	a.fields = fields_of(headers, array_len(headers));
 	buf_printf(&expected, PLAIN LONG_ID "%.*s|x-a: b|", (int)most, text);
 	check(&conf, &a, buf_str(&expected));
-	headers[0].value.len++;
+	headers[0].value.text.len++;
 	check(&conf, &a, PLAIN "x-a: b|");
 	/* What counts is what is sent. */
-	headers[0].value.len = most / 2;
+	headers[0].value.text.len = most / 2;
 	memset(text, '%', sizeof(text));
 	check(&conf, &a, PLAIN "x-a: b|");
 	buf_clear(&expected);
@@ -251,7 +253,7 @@ bounds_all_of_them(void **state)
 	static const char *const names[] = { "x-0", "x-1", "x-2", "x-3" };
 	static char text[4000];
 	const struct conf_http conf = { .forward_headers = { names, 4 } };
-	struct attempt_header headers[4];
+	struct attempt_field headers[4];
 	struct buf expected = { 0 };
 	struct attempt a = plain;
 	size_t i;
@@ -260,17 +262,17 @@ bounds_all_of_them(void **state)
 	memset(text, 'x', sizeof(text));
 	buf_add_str(&expected, PLAIN);
 	for (i = 0; i < array_len(headers); i++) {
-		headers[i].name = (struct attempt_text){ names[i], 3 };
-		headers[i].value = (struct attempt_text){ text, sizeof(text) };
-		if (i == 3)
-			headers[i].value.len = 10;
+		headers[i] = (struct attempt_field){
+			.name = { names[i], 3 },
+			.type = ATTEMPT_FIELD_TEXT,
+			.value.text = { text, i == 3 ? 10 : sizeof(text) },
+		};
 		/* Two fit, the third does not, the fourth is small. */
 		if (i != 2)
 			buf_printf(&expected, "%s: %.*s|", names[i],
-			    (int)headers[i].value.len, text);
+			    (int)headers[i].value.text.len, text);
 	}
-	a.headers = headers;
-	a.header_count = array_len(headers);
+	a.fields = fields_of(headers, array_len(headers));
 	check(&conf, &a, buf_str(&expected));
 	buf_clear(&expected);
 }
@@ -280,32 +282,31 @@ static const struct conf_http events = { .format = CONF_FORMAT_CLOUDEVENTS };
 static void
 carries_events(void **state)
 {
-	struct attempt_header headers[] = {
-		{ TEXT("cloudEvents:specversion"), TEXT("1.0") },
-		{ TEXT("cloudEvents:id"), TEXT("a \"b\" %\xc3\xa4") },
-		{ TEXT("cloudEvents_source"), TEXT("/shop") },
-		{ TEXT("cloudEvents:source"), TEXT("/second") },
-		{ TEXT("cloudEvents:type"), TEXT("t\r\nEvil: 1") },
-		{ TEXT("cloudEvents:raw"), TEXT("\xff%") },
-		{ TEXT("cloudEvents:datacontenttype"), TEXT("text/plain") },
-		{ TEXT("cloudEvents:Upper"), TEXT("x") },
-		{ TEXT("cloudEvents:a: b"), TEXT("x") },
-		{ TEXT("cloudEvents:"), TEXT("x") },
-		{ TEXT("cloudEvents:none"), { "", 0 } },
-		{ TEXT("other"), TEXT("x") },
+	struct attempt_field headers[] = {
+		FIELD(TEXT("cloudEvents:specversion"), TEXT("1.0")),
+		FIELD(TEXT("cloudEvents:id"), TEXT("a \"b\" %\xc3\xa4")),
+		FIELD(TEXT("cloudEvents_source"), TEXT("/shop")),
+		FIELD(TEXT("cloudEvents:source"), TEXT("/second")),
+		FIELD(TEXT("cloudEvents:type"), TEXT("t\r\nEvil: 1")),
+		FIELD(TEXT("cloudEvents:raw"), TEXT("\xff%")),
+		FIELD(TEXT("cloudEvents:datacontenttype"), TEXT("text/plain")),
+		FIELD(TEXT("cloudEvents:Upper"), TEXT("x")),
+		FIELD(TEXT("cloudEvents:a: b"), TEXT("x")),
+		FIELD(TEXT("cloudEvents:"), TEXT("x")),
+		FIELD(TEXT("cloudEvents:none"), { "", 0 }),
+		FIELD(TEXT("other"), TEXT("x")),
 	};
 	struct attempt a = plain;
 
 	(void)state;
 	a.type = (struct attempt_text)TEXT("unused");
-	a.headers = headers;
-	a.header_count = array_len(headers);
+	a.fields = fields_of(headers, array_len(headers));
 	check(&events, &a,
 	    PLAIN "ce-specversion: 1.0|ce-id: a%20%22b%22%20%25%C3%A4|"
 		  "ce-source: /shop|ce-type: t%0D%0AEvil:%201|"
 		  "ce-raw: %25FF%2525|");
 	/* One of the four missing: no event. */
-	headers[0].value.len = 0;
+	headers[0].value.text.len = 0;
 	check(&events, &a,
 	    PLAIN "ce-specversion: 1.0|ce-id: 1|ce-source: /dlo/orders|"
 		  "ce-type: unused|ce-subject: k|");
@@ -314,9 +315,40 @@ carries_events(void **state)
 	    (struct attempt_text)TEXT("Application/CloudEvents+json; x=y");
 	check(&events, &a,
 	    "Expect:|Content-Type: Application/CloudEvents+json; x=y|" REST);
-	headers[0].value.len = 3;
+	headers[0].value.text.len = 3;
 	check(&events, &a,
 	    "Expect:|Content-Type: Application/CloudEvents+json; x=y|" REST);
+}
+
+/* What begins as an attribute and is none takes no room from those. */
+static void
+takes_no_junk_for_attributes(void **state)
+{
+	static const struct attempt_field event[] = {
+		FIELD(TEXT("cloudEvents:id"), TEXT("1")),
+		FIELD(TEXT("cloudEvents_source"), TEXT("s")),
+		FIELD(TEXT("cloudEvents:specversion"), TEXT("1.0")),
+		FIELD(TEXT("cloudEvents:type"), TEXT("t")),
+	};
+	struct attempt_field headers[HTTP_CARRY_MAX + array_len(event)];
+	char names[HTTP_CARRY_MAX][32];
+	struct attempt a = plain;
+	int len;
+
+	(void)state;
+	for (size_t i = 0; i < HTTP_CARRY_MAX; i++) {
+		len =
+		    snprintf(names[i], sizeof(names[i]), "cloudEvents-n%zu", i);
+		headers[i] = (struct attempt_field){
+			.name = { names[i], (size_t)len },
+			.type = ATTEMPT_FIELD_TEXT,
+			.value.text = TEXT("no"),
+		};
+	}
+	memcpy(headers + HTTP_CARRY_MAX, event, sizeof(event));
+	a.fields = fields_of(headers, array_len(headers));
+	check(&events, &a,
+	    PLAIN "ce-id: 1|ce-source: s|ce-specversion: 1.0|ce-type: t|");
 }
 
 static void
@@ -368,6 +400,7 @@ main(void)
 		cmocka_unit_test(leaves_out_what_is_too_long),
 		cmocka_unit_test(bounds_all_of_them),
 		cmocka_unit_test(carries_events),
+		cmocka_unit_test(takes_no_junk_for_attributes),
 		cmocka_unit_test(makes_events),
 	};
 

@@ -14,6 +14,7 @@ the connection is cut without an answer. It is called on a thread of its own
 for each connection and may block.
 """
 
+import http.client
 import http.server
 import os
 import socket
@@ -21,6 +22,9 @@ import socketserver
 import ssl
 import threading
 import time
+
+# How many headers it takes; 100 would be the library's limit.
+http.client._MAXHEADERS = 1000
 
 
 class Request:

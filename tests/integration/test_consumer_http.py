@@ -265,6 +265,17 @@ class Http(harness.Case):
         consumer.wait_log("header_left_out", pipeline="orders", id="1",
                           name="x-long", bytes="100000")
 
+    def test_no_more_than_128_headers_are_forwarded(self):
+        names = [f"x-{n}" for n in range(131)]
+        request, consumer = self.told(
+            {"forward_headers": names}, message_id="1",
+            headers={name: "a" for name in names + ["x-unnamed"]})
+        got = {name.lower() for name in request.headers
+               if name.lower().startswith("x-")}
+        self.assertEqual(len(got), 128)
+        self.assertLessEqual(got, set(names))
+        consumer.wait_log("headers_left_out", pipeline="orders", id="1")
+
     def test_headers_survive_a_retry(self):
         down = self.downstream(lambda r: 500 if r.attempt == 1 else 200)
         self.shop(down, {"forward_headers": ["x-n"]}, retry={"hold": "0s"})
