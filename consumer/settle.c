@@ -109,12 +109,29 @@ settle_ok(struct delivery *d)
 	window_settled(d, METER_OK);
 }
 
+/* Its verdict may have been lost with the connection that its ack was on. */
+static void
+tell_duplicate(const struct delivery *d)
+{
+	const struct window_env *env = &d->window->env;
+	struct verdict verdict;
+
+	verdict_init(&verdict, OUTCOME_OK, "duplicate");
+	events_outcome(env->events, env->pipeline->name, &d->envelope,
+	    &(struct events_attempt){
+		.verdict = &verdict,
+		.outcome = OUTCOME_OK,
+		.next = "ack",
+	    });
+}
+
 void
 settle_duplicate(struct delivery *d)
 {
 	log_info("duplicate",
 	    LOG_STR("pipeline", d->window->env.pipeline->name),
 	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len));
+	tell_duplicate(d);
 	rmq_ack(d->channel, d->tag);
 	window_settled(d, METER_DUPLICATE);
 }

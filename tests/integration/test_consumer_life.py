@@ -11,6 +11,7 @@ import pika.exceptions
 import harness
 from broker import quote
 from harness import wait_until
+from test_consumer_events import Ear
 
 CALM = {"failures": 1000, "minimum": 1000}
 
@@ -475,6 +476,29 @@ class Broker(Life):
         consumer, down = self.cut_under_way("message_id", 409)
         self.assertEqual(len(down.requests), 4)
         self.assertEqual(len(consumer.logged("duplicate", id="1")), 1)
+
+    def test_a_duplicate_of_a_redriven_message_is_told_of(self):
+        """Or a canary waits in vain: the connection that the first verdict
+        was to be told on is the one that went."""
+        ear = Ear(self, "outcome.*")
+        gate, down = self.gate()
+        config = self.shop(down, dedup="message_id", concurrency=1)
+        config["downstreams"]["shop"]["http"]["timeout"] = "2m"
+        consumer = self.consumer(config)
+        self.publish("orders", b"x", message_id="1", user_id="guest",
+                     headers={"dlo-id": "1", "dlo-job": "j-1",
+                              "dlo-redrives": 1})
+        down.wait_requests(1)
+        self.cut("consume")
+        wait_until(lambda: consumer.metrics().value(
+            "dlo_deliveries_total") == 2, "it is delivered again")
+        gate.open.set()
+        event, = ear.wait(next="ack")
+        self.assertEqual(
+            (event["id"], event["job"], event["outcome"], event["class"]),
+            ("1", "j-1", "ok", "duplicate"))
+        self.wait_totals("orders", total=0)
+        self.assertEqual(len(down.requests), 1)
 
     def test_without_dedup_it_is_handed_over_again(self):
         consumer, down = self.cut_under_way("none")
