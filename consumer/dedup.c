@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "lib/digest.h"
+#include "consumer/twin.h"
 #include "lib/xalloc.h"
 
 struct finished {
@@ -17,9 +17,7 @@ struct finished {
 LIST_HEAD(bucket, finished);
 
 struct dedup {
-	struct digest *digest;
-	/* So that nobody can write messages that meet in one bucket. */
-	uint64_t salt;
+	struct twin twin;
 	struct finished *ring; /* of `kept`; the oldest goes first */
 	size_t kept, count, next;
 	struct bucket *buckets;
@@ -34,8 +32,7 @@ dedup_new(struct loop *loop, size_t kept)
 
 	while (buckets < kept)
 		buckets *= 2;
-	dedup->digest = digest_new();
-	dedup->salt = loop_random(loop);
+	twin_init(&dedup->twin, loop);
 	dedup->ring = xcalloc(kept, sizeof(*dedup->ring));
 	dedup->kept = kept;
 	dedup->buckets = xcalloc(buckets, sizeof(*dedup->buckets));
@@ -48,43 +45,10 @@ dedup_free(struct dedup *dedup)
 {
 	if (dedup == NULL)
 		return;
-	digest_free(dedup->digest);
+	twin_clear(&dedup->twin);
 	free(dedup->ring);
 	free(dedup->buckets);
 	free(dedup);
-}
-
-static void
-add(struct digest *digest, struct rmq_slice slice)
-{
-	digest_add(digest, slice.ptr, slice.len);
-}
-
-/* Ours, and the broker's: x-delivery-count is another each time. */
-static bool
-is_passing(struct rmq_slice name)
-{
-	return (name.len >= 2 && memcmp(name.ptr, "x-", 2) == 0) ||
-	    (name.len >= 4 && memcmp(name.ptr, "dlo-", 4) == 0);
-}
-
-/* All that the publisher said beside the body. */
-static void
-add_props(struct digest *digest, const struct rmq_props *props)
-{
-	struct rmq_slice headers = props->value[RMQ_PROP_HEADERS];
-	struct rmq_header header;
-
-	for (int i = 0; i < RMQ_PROP_COUNT; i++) {
-		/* A redelivery can be the first to have any. */
-		if (i == RMQ_PROP_HEADERS)
-			continue;
-		digest_add(digest, &props->has[i], sizeof(props->has[i]));
-		add(digest, props->value[i]);
-	}
-	while (rmq_table_next(&headers, &header) == 1)
-		if (!is_passing(header.name))
-			add(digest, header.raw);
 }
 
 /* -1: it is not to be known. */
@@ -92,20 +56,9 @@ static int
 take_digest(struct dedup *dedup, const struct envelope *e,
     struct rmq_slice body, uint8_t out[DIGEST_BYTES])
 {
-	struct digest *digest = dedup->digest;
-
-	if (e->verdict != RMQ_PROPS_OK ||
-	    e->props.value[RMQ_PROP_MESSAGE_ID].len == 0)
+	if (e->props.value[RMQ_PROP_MESSAGE_ID].len == 0)
 		return -1;
-	digest_start(digest);
-	digest_add(digest, &dedup->salt, sizeof(dedup->salt));
-	add(digest, e->id);
-	digest_add(digest, &e->redrives, sizeof(e->redrives));
-	add(digest, e->exchange);
-	add(digest, e->routing_key);
-	add_props(digest, &e->props);
-	add(digest, body);
-	return digest_end(digest, out);
+	return twin_digest(&dedup->twin, e, body, out);
 }
 
 static struct bucket *

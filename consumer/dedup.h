@@ -3,10 +3,8 @@
 /*
  * The messages of a pipeline that its handler has just said ok to, so that
  * one whose ack was lost need not be handed over again. It knows the last
- * `kept` of them by a digest of all that the publisher sent (id, body, every
- * property and header, exchange and routing key) and of how often it was
- * redriven; what a broker adds to a redelivery and what we write onto copies
- * is left out. A message without a message_id is never known.
+ * `kept` of them, told apart as in twin.h. A message without a message_id is
+ * never known.
  *
  * Memory: about 60 bytes for each that is kept, all of it from the start.
  */

@@ -27,7 +27,8 @@ delivery_enter(struct delivery *d, enum delivery_state to)
 {
 	static const unsigned char legal[] = {
 		[DELIVERY_WAITING] = 1u << DELIVERY_RUNNING |
-		    1u << DELIVERY_SETTLING | 1u << DELIVERY_DONE,
+		    1u << DELIVERY_HELD | 1u << DELIVERY_SETTLING |
+		    1u << DELIVERY_DONE,
 		[DELIVERY_RUNNING] = 1u << DELIVERY_HELD |
 		    1u << DELIVERY_SETTLING | 1u << DELIVERY_DONE,
 		[DELIVERY_HELD] = 1u << DELIVERY_WAITING |

@@ -6,6 +6,7 @@
  *	waiting -- there is room for an attempt, and it is
  *	           the first of its lane -------------------> running
  *	waiting -- not to be handed over, or held too long -> settling
+ *	waiting -- delivered again before its backoff is over > held
  *	running -- ok: acked -------------------------------> done
  *	running -- to be tried again soon ------------------> held
  *	running -- to be tried later, or dead --------------> settling
@@ -55,7 +56,8 @@ struct delivery {
 	struct rmq_message *message;
 	int64_t received_ms; /* monotonic, as all times here */
 	int64_t started_us;  /* of the attempt under way */
-	int64_t due_us;	     /* held: when its backoff is over */
+	int64_t due_us;	     /* unsaved: when its backoff is over */
+	bool recalled;	     /* asked for what is known of it */
 	/* Failed attempts that no copy in the broker knows of. */
 	bool unsaved;
 	struct loop_timer *timer;      /* for holding; NULL until needed */

@@ -10,6 +10,10 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/consumer.h \
 	consumer/dedup.c \
 	consumer/dedup.h \
+	consumer/recall.c \
+	consumer/recall.h \
+	consumer/twin.c \
+	consumer/twin.h \
 	consumer/program.c \
 	consumer/program.h \
 	consumer/delivery.c \

@@ -15,6 +15,23 @@
  */
 #define DEDUP_PREFETCHES 2
 
+/*
+ * Of how many messages failed attempts are remembered: only the first of a
+ * lane has any.
+ */
+#define RECALL_MAX 1024
+
+static struct recall *
+new_recall(const struct window_env *env)
+{
+	const struct conf_pipeline *pipeline = env->pipeline;
+
+	/* After the deadline there is no attempt more, whatever is known. */
+	return recall_new(env->loop,
+	    pipeline->prefetch < RECALL_MAX ? pipeline->prefetch : RECALL_MAX,
+	    pipeline->retry.deadline_ms + env->conf->consumer.hold_max_ms);
+}
+
 void
 window_init(struct window *w, const struct window_env *env)
 {
@@ -38,9 +55,11 @@ window_init(struct window *w, const struct window_env *env)
 	TAILQ_INIT(&w->ready);
 	TAILQ_INIT(&w->done);
 	TAILQ_INIT(&w->spare);
-	if (w->ordered)
+	if (w->ordered) {
 		lanes_init(&w->lanes, env->pipeline->prefetch,
 		    loop_random(env->loop));
+		w->recall = new_recall(env);
+	}
 }
 
 /* Frees what the message took; the memory of the delivery is kept. */
@@ -75,6 +94,7 @@ window_clear(struct window *w)
 		lanes_clear(&w->lanes);
 	topology_pipeline_names_clear(&w->names);
 	dedup_free(w->dedup);
+	recall_free(w->recall);
 }
 
 /* The one way to another state: keeps the counts. */
@@ -174,7 +194,7 @@ window_receive(struct window *w, struct rmq_channel *channel,
 	d->redelivered = delivery->redelivered;
 	d->message = delivery->message;
 	d->received_ms = loop_now_ms(w->env.loop);
-	d->unsaved = false;
+	d->unsaved = d->recalled = false;
 	envelope_read(&d->envelope, d->message, &origin,
 	    &w->env.conf->consumer_broker.trusted_users, w->env.loop);
 	w->count[DELIVERY_WAITING]++;
@@ -222,7 +242,6 @@ hold(struct delivery *d, int64_t due_us)
 {
 	struct loop *loop = d->window->env.loop;
 
-	metrics_inc(d->window->meter.retry_held);
 	d->due_us = due_us;
 	if (d->timer == NULL)
 		d->timer = loop_timer_new(loop, on_hold_over, d);
@@ -262,6 +281,55 @@ tell_attempt(const struct delivery *d, const struct verdict *verdict,
 	    });
 }
 
+static void
+count_failure(struct delivery *d, const struct verdict *verdict,
+    int64_t handler_us, int64_t wall_ms, int64_t delay_ms)
+{
+	envelope_failed(&d->envelope,
+	    &(struct envelope_failure){
+		.class = verdict->class,
+		.error = rmq_slice_of(verdict->error),
+		.at_ms = wall_ms,
+		.handler_ms = handler_us / 1000,
+		.delay_ms = delay_ms,
+	    });
+	d->unsaved = true;
+}
+
+/* It goes back: for when it is delivered to us again. */
+static void
+remember(const struct delivery *d)
+{
+	struct recall *recall = d->window->recall;
+
+	if (recall != NULL && d->unsaved)
+		recall_keep(recall, &d->envelope, d->message->body, d->due_us);
+}
+
+/* What comes again waits for this: it is behind it in its lane. */
+static void
+settle_orphan(struct delivery *d, const struct verdict *verdict,
+    int64_t handler_us)
+{
+	static const struct policy_decision none = { 0 };
+	struct window *w = d->window;
+	struct loop *loop = w->env.loop;
+	int64_t wall_ms = loop_wall_ms(loop);
+	struct policy_decision decision;
+
+	tell_attempt(d, verdict, handler_us, "redelivery", &none);
+	if (w->recall != NULL) {
+		decision = policy_judge(&w->policy, &d->envelope, verdict,
+		    wall_ms, loop_random_unit(loop));
+		if (decision.act != POLICY_ACK)
+			count_failure(d, verdict, handler_us, wall_ms,
+			    decision.delay_ms);
+		d->due_us = loop_now_us(loop) + decision.delay_ms * 1000;
+		remember(d);
+	}
+	retire(d, &w->orphans, METER_DROPPED);
+}
+
 /* Not ok: does what the policy wants; counts it unless that is an ack. */
 static void
 settle_failure(struct delivery *d, const struct verdict *verdict,
@@ -288,18 +356,11 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 		settle_ok(d);
 		return;
 	}
-	envelope_failed(&d->envelope,
-	    &(struct envelope_failure){
-		.class = verdict->class,
-		.error = rmq_slice_of(verdict->error),
-		.at_ms = wall_ms,
-		.handler_ms = handler_us / 1000,
-		.delay_ms = decision.delay_ms,
-	    });
-	d->unsaved = true;
-	if (decision.act == POLICY_HOLD)
+	count_failure(d, verdict, handler_us, wall_ms, decision.delay_ms);
+	if (decision.act == POLICY_HOLD) {
+		metrics_inc(w->meter.retry_held);
 		hold(d, due_us);
-	else if (decision.act == POLICY_LADDER)
+	} else if (decision.act == POLICY_LADDER)
 		send_off(d, due_us);
 	else
 		bury(d, decision.reason, wall_ms, NULL);
@@ -320,8 +381,7 @@ on_verdict(void *arg, const struct verdict *verdict)
 	    policy_outcome(&w->policy, verdict) == OUTCOME_OK)
 		dedup_remember(w->dedup, &d->envelope, d->message->body);
 	if (d->channel == NULL) {
-		tell_attempt(d, verdict, handler_us, "redelivery", &none);
-		retire(d, &w->orphans, METER_DROPPED);
+		settle_orphan(d, verdict, handler_us);
 	} else if (verdict->outcome == OUTCOME_OK) {
 		tell_attempt(d, verdict, handler_us, "ack", &none);
 		settle_ok(d);
@@ -360,6 +420,24 @@ turn_away(struct delivery *d, enum envelope_reason reason, int64_t wall_ms)
 	free(text);
 }
 
+/*
+ * Before its first attempt: takes over those that failed before it was given
+ * back. True: the next one is not due yet.
+ */
+static bool
+waits_again(struct delivery *d)
+{
+	struct window *w = d->window;
+
+	if (w->recall == NULL || !d->redelivered || d->recalled)
+		return false;
+	d->recalled = true;
+	if (!recall_take(w->recall, &d->envelope, d->message->body, &d->due_us))
+		return false;
+	d->unsaved = true;
+	return d->due_us > loop_now_us(w->env.loop);
+}
+
 /* Finished before, but the broker never heard of it. */
 static bool
 is_duplicate(const struct delivery *d)
@@ -387,9 +465,15 @@ window_work(struct window *w)
 	if (w->handing_off)
 		return;
 	while ((d = TAILQ_FIRST(&w->ready)) != NULL) {
-		struct policy_decision decision = policy_admit(&w->policy,
-		    &d->envelope, d->message->body.len, wall_ms);
+		struct policy_decision decision;
 
+		if (waits_again(d)) {
+			TAILQ_REMOVE(&w->ready, d, ready);
+			hold(d, d->due_us);
+			continue;
+		}
+		decision = policy_admit(&w->policy, &d->envelope,
+		    d->message->body.len, wall_ms);
 		if (decision.act == POLICY_ATTEMPT && !has_room(w))
 			return;
 		TAILQ_REMOVE(&w->ready, d, ready);
@@ -456,6 +540,7 @@ drop(struct delivery *d)
 		abort();
 	}
 	d->channel = NULL;
+	remember(d);
 	retire(d, &w->unacked, METER_DROPPED);
 }
 

@@ -29,6 +29,7 @@
 #include "consumer/lanes.h"
 #include "consumer/meter.h"
 #include "consumer/policy.h"
+#include "consumer/recall.h"
 #include "consumer/settle.h"
 #include "dlx/topology.h"
 
@@ -51,7 +52,8 @@ struct window {
 	struct window_env env;
 	struct policy policy;
 	struct meter_pipeline meter;
-	struct dedup *dedup; /* NULL: not asked for */
+	struct dedup *dedup;   /* NULL: not asked for */
+	struct recall *recall; /* NULL: not ordered */
 	struct topology_pipeline_names names;
 	struct delivery_list unacked; /* in the order of their receipt */
 	struct delivery_list orphans; /* running, without a channel */

@@ -218,3 +218,51 @@ envelope_parked(struct envelope *e)
 	e->reason = envelope_reason_of(e);
 	e->x_death.found = false;
 }
+
+static void
+add_slice(struct buf *out, struct rmq_slice slice)
+{
+	if (slice.len > 0)
+		buf_add(out, slice.ptr, slice.len);
+}
+
+void
+envelope_past_take(struct envelope_past *past, const struct envelope *e)
+{
+	past->attempt = e->attempt;
+	past->first_failed_ms = e->first_failed_ms;
+	past->last_failed_ms = e->last_failed_ms;
+	add_slice(&past->class, e->class);
+	add_slice(&past->error, e->error);
+	add_slice(&past->history, e->history);
+}
+
+static struct rmq_slice
+move_buf(struct buf *to, struct buf *from)
+{
+	buf_clear(to);
+	*to = *from;
+	*from = (struct buf){ 0 };
+	return buf_slice(to);
+}
+
+void
+envelope_past_give(struct envelope_past *past, struct envelope *e)
+{
+	e->attempt = past->attempt;
+	e->first_failed_ms = past->first_failed_ms;
+	e->last_failed_ms = past->last_failed_ms;
+	e->class = move_buf(&e->own_class, &past->class);
+	e->error = move_buf(&e->own_error, &past->error);
+	e->history = move_buf(&e->own_history, &past->history);
+	e->reason = ENVELOPE_REASON_NONE;
+	e->x_death.found = false;
+}
+
+void
+envelope_past_clear(struct envelope_past *past)
+{
+	buf_clear(&past->class);
+	buf_clear(&past->error);
+	buf_clear(&past->history);
+}

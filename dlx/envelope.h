@@ -148,6 +148,18 @@ void envelope_redriven(struct envelope *, const char *job);
 /* To the parked or archive queue: all stays; a broker's reason is kept too. */
 void envelope_parked(struct envelope *);
 
+/* The failed attempts of an envelope, apart from it. Zeroed: none. */
+struct envelope_past {
+	int64_t attempt;
+	int64_t first_failed_ms, last_failed_ms;
+	struct buf class, error, history;
+};
+/* Copies them; it must have been zeroed or cleared. */
+void envelope_past_take(struct envelope_past *, const struct envelope *);
+/* Moves them to an envelope of the same message, in place of its own. */
+void envelope_past_give(struct envelope_past *, struct envelope *);
+void envelope_past_clear(struct envelope_past *);
+
 /* What did not fit into one frame beside the message's own properties. */
 enum envelope_fit {
 	ENVELOPE_FIT_WHOLE, /* all of it is there */

@@ -11,6 +11,7 @@ check_PROGRAMS += \
 	tests/consumer/test_headers \
 	tests/consumer/test_order \
 	tests/consumer/test_policy \
+	tests/consumer/test_recall \
 	tests/consumer/test_rules
 tests_consumer_test_budget_SOURCES = tests/consumer/test_budget.c tests/unit.h
 tests_consumer_test_budget_LDADD = $(CONSUMER_TESTS_LDADD)
@@ -34,5 +35,8 @@ tests_consumer_test_order_SOURCES = tests/consumer/test_order.c tests/unit.h
 tests_consumer_test_order_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_policy_SOURCES = tests/consumer/test_policy.c tests/unit.h
 tests_consumer_test_policy_LDADD = $(CONSUMER_TESTS_LDADD)
+tests_consumer_test_recall_SOURCES = tests/consumer/test_recall.c \
+	$(LETTER_SOURCES)
+tests_consumer_test_recall_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_rules_SOURCES = tests/consumer/test_rules.c tests/unit.h
 tests_consumer_test_rules_LDADD = $(CONSUMER_TESTS_LDADD)

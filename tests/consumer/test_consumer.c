@@ -813,6 +813,111 @@ trouble_keeps_the_order(void **state)
 	}
 }
 
+/* As set_up_strict, but given up after so many attempts, 2 minutes apart. */
+static void
+set_up_patient(uint64_t seed, unsigned attempts)
+{
+	set_up_strict(seed);
+	world.downstream_conf.breaker.failures = 1000;
+	world.downstream_conf.breaker.minimum = 1000;
+	world.pipeline.retry.attempts = attempts;
+	world.pipeline.retry.first_ms = 2 * MINUTE;
+	world.pipeline.retry.factor = 1;
+	world.pipeline.retry.cap_ms = 2 * MINUTE;
+	world.pipeline.retry.jitter = 0;
+	world.outcome = OUTCOME_RETRY;
+}
+
+static void
+await_exhausted(unsigned attempts)
+{
+	await(model_depth(world.model, "q.dlq") == 1);
+	assert_int_equal(world.attempts, attempts);
+	assert_int_equal(metric("dlo_dead_lettered_total{pipeline=\"p\","
+				"reason=\"attempts_exhausted\"} "),
+	    1);
+	await(is_settled());
+}
+
+/* Delays that hold_max has room for, and attempts that it then has not. */
+static void
+an_ordered_message_with_slow_attempts_ends(void **state)
+{
+	const uint8_t body[4] = { 0 }, no_props[2] = { 0 };
+
+	(void)state;
+	set_up_patient(91, 6);
+	world.handler_ms = MINUTE / 2;
+	publish(1);
+	await_exhausted(6);
+	assert_true(
+	    metric("dlo_broker_faults_total{kind=\"given_back\"} ") >= 1);
+	drain();
+	tear_down();
+	/* Also without an id, which dlo then makes anew each time. */
+	set_up_patient(92, 6);
+	world.handler_ms = MINUTE / 2;
+	assert_true(model_publish_raw(world.model, "q", body, sizeof(body),
+	    no_props, sizeof(no_props)));
+	await_exhausted(6);
+	drain();
+	tear_down();
+	/* Every attempt ends after its channel. */
+	set_up_patient(93, 3);
+	world.handler_ms = 12 * MINUTE;
+	publish(1);
+	await_exhausted(3);
+	drain();
+	tear_down();
+}
+
+/* The attempts of a lost connection count, and the next is not made early. */
+static void
+an_ordered_delay_outlasts_the_connection(void **state)
+{
+	int64_t failed_ms;
+
+	(void)state;
+	set_up_patient(94, 3);
+	publish(2);
+	await(world.attempts == 1);
+	pass(HANDLER_MS);
+	failed_ms = loop_now_ms(world.loop);
+	for (int i = 0; i < 5; i++) {
+		pass(MINUTE / 6);
+		sim_net_cut(world.net, 1);
+	}
+	await(metric("dlo_deliveries_total{pipeline=\"p\"} ") == 12);
+	assert_int_equal(world.attempts, 1);
+	await(world.attempts == 2);
+	assert_true(loop_now_ms(world.loop) - failed_ms >= 2 * MINUTE - 10);
+	world.outcome = OUTCOME_OK;
+	await_all_in_order(2);
+	drain();
+	tear_down();
+}
+
+/* Not delivered again: what is the same is another message. */
+static void
+a_namesake_begins_anew(void **state)
+{
+	(void)state;
+	set_up_patient(95, 3);
+	publish(1);
+	await(world.attempts == 1);
+	pass(HANDLER_MS + 10);
+	world.openings = 0;
+	model_delete_queue(world.model, "q");
+	await(world.openings > 0 && consumer_is_ready(world.consumer, NULL));
+	world.next_lineage = 0;
+	publish(1);
+	pass(MINUTE);
+	assert_int_equal(world.attempts, 2);
+	await_exhausted(4);
+	drain();
+	tear_down();
+}
+
 static void
 a_missing_queue_ends_the_start(void **state)
 {
@@ -899,6 +1004,9 @@ main(void)
 		cmocka_unit_test(an_ordered_drain_may_come_early),
 		cmocka_unit_test(an_ordered_window_goes_when_it_is_cancelled),
 		cmocka_unit_test(trouble_keeps_the_order),
+		cmocka_unit_test(an_ordered_message_with_slow_attempts_ends),
+		cmocka_unit_test(an_ordered_delay_outlasts_the_connection),
+		cmocka_unit_test(a_namesake_begins_anew),
 		cmocka_unit_test(a_missing_queue_ends_the_start),
 		cmocka_unit_test(an_absent_broker_is_waited_for),
 	};
