@@ -12,7 +12,6 @@
 
 /* Some hundred thousand queues. */
 #define ANSWER_BYTES_MAX (64 << 20)
-#define TIMEOUT_MS	 60000L
 
 enum {
 	STATUS_OK_MIN = 200,
@@ -101,7 +100,7 @@ set_tls(struct api *api, const struct conf_tls *tls)
 }
 
 struct api *
-api_open(const struct conf_broker *broker)
+api_open(const struct conf_broker *broker, int64_t answer_ms)
 {
 	struct api *api = xcalloc(1, sizeof(*api));
 	size_t len = strlen(broker->management.url);
@@ -121,7 +120,7 @@ api_open(const struct conf_broker *broker)
 	SET(api, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(api, CURLOPT_NOSIGNAL, 1L);
 	SET(api, CURLOPT_CONNECTTIMEOUT_MS, (long)broker->connect_timeout_ms);
-	SET(api, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+	SET(api, CURLOPT_TIMEOUT_MS, (long)answer_ms);
 	SET(api, CURLOPT_USERAGENT, "dlo/" PACKAGE_VERSION);
 	SET(api, CURLOPT_WRITEFUNCTION, on_body);
 	SET(api, CURLOPT_WRITEDATA, api);

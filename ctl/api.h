@@ -8,6 +8,8 @@
 #ifndef DLO_CTL_API_H
 #define DLO_CTL_API_H
 
+#include <stdint.h>
+
 #include "config/conf.h"
 #include "ctl/found.h"
 
@@ -21,8 +23,11 @@ enum api_result {
 	API_STRANGE,	 /* an answer that a broker would not give */
 };
 
-/* The one of broker->management, whose URL must be there. */
-struct api *api_open(const struct conf_broker *);
+/*
+ * The one of broker->management, whose URL must be there; `answer_ms`: how long
+ * each answer may take.
+ */
+struct api *api_open(const struct conf_broker *, int64_t answer_ms);
 /* NULL is fine. */
 void api_close(struct api *);
 

@@ -15,8 +15,13 @@
 /* A queue tells of itself every five seconds, by the broker's defaults. */
 #define TELLS_AGAIN_MS 1000
 #define TELLS_WAIT_MS  15000
+#define ANSWER_WAIT_MS 60000
 /* Longer than a queue takes to count anew. */
 #define COUNTS_AGAIN_MS 6000
+
+const struct look_waits look_brisk = { .answer_ms = ANSWER_WAIT_MS },
+			look_patient = { .answer_ms = ANSWER_WAIT_MS,
+				.told_ms = TELLS_WAIT_MS };
 
 void
 look_complain(const char *problem, const char *hint)
@@ -98,10 +103,10 @@ pause_ms(struct loop *loop, int64_t delay_ms)
 
 /* Waits for queues that have told nothing yet, for some time. */
 static enum api_result
-wait_told(struct look *look, char **problem)
+wait_told(struct look *look, int64_t told_ms, char **problem)
 {
 	struct loop *loop = loop_libevent_new();
-	int64_t deadline_ms = loop_now_ms(loop) + TELLS_WAIT_MS;
+	int64_t deadline_ms = loop_now_ms(loop) + told_ms;
 	enum api_result result = API_OK;
 
 	while (result == API_OK && !all_told(&look->sight) &&
@@ -135,13 +140,13 @@ wait_moving(struct look *look, char **problem)
 }
 
 static enum api_result
-ask(struct look *look, bool patient, char **problem)
+ask(struct look *look, int64_t told_ms, char **problem)
 {
 	enum api_result result = ask_all(look, problem);
 
-	if (patient && result == API_OK)
-		result = wait_told(look, problem);
-	if (patient && result == API_OK)
+	if (told_ms > 0 && result == API_OK)
+		result = wait_told(look, told_ms, problem);
+	if (told_ms > 0 && result == API_OK)
 		result = wait_moving(look, problem);
 	if (result == API_OK)
 		result = ask_arguments(look, problem);
@@ -163,13 +168,14 @@ look_by_amqp(struct look *look)
 }
 
 static int
-look_by_api(struct look *look, const struct conf_broker *broker, bool patient)
+look_by_api(struct look *look, const struct conf_broker *broker,
+    const struct look_waits *waits)
 {
 	char *problem = NULL;
 	enum api_result result;
 
-	look->api = api_open(broker);
-	result = ask(look, patient, &problem);
+	look->api = api_open(broker, waits->answer_ms);
+	result = ask(look, waits->told_ms, &problem);
 	if (result == API_OK) {
 		look->sight.managed = true;
 		return CLI_OK;
@@ -187,7 +193,8 @@ look_by_api(struct look *look, const struct conf_broker *broker, bool patient)
 }
 
 int
-look_open(struct look *look, const struct conf *conf, bool patient)
+look_open(struct look *look, const struct conf *conf,
+    const struct look_waits *waits)
 {
 	const struct conf_broker *broker =
 	    conf_broker_for(conf, CONF_ROLE_TOPOLOGY);
@@ -198,7 +205,7 @@ look_open(struct look *look, const struct conf *conf, bool patient)
 	look->sight.conf = conf;
 	look->sight.vhost = broker->vhost;
 	if (broker->management.url != NULL)
-		return look_by_api(look, broker, patient);
+		return look_by_api(look, broker, waits);
 	look->sight.why_not =
 	    xstrdup("broker.management is not configured: AMQP shows only "
 		    "what exists");
@@ -210,7 +217,7 @@ look_again(struct look *look)
 {
 	char *problem = NULL;
 
-	if (!look->sight.managed || ask(look, false, &problem) == API_OK)
+	if (!look->sight.managed || ask(look, 0, &problem) == API_OK)
 		return CLI_OK;
 	look_complain(problem, "all was declared, but is not seen");
 	free(problem);

@@ -7,11 +7,23 @@
 #ifndef DLO_CTL_LOOK_H
 #define DLO_CTL_LOOK_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "config/conf.h"
 #include "ctl/api.h"
 #include "ctl/sight.h"
+
+/* How long it waits. */
+struct look_waits {
+	int64_t answer_ms; /* for each answer of the management API */
+	/*
+	 * For queues that have told nothing of themselves yet; 0: not at all,
+	 * nor are messages that seem stuck looked at twice.
+	 */
+	int64_t told_ms;
+};
+
+extern const struct look_waits look_brisk, look_patient;
 
 struct look {
 	struct sight sight;
@@ -20,12 +32,12 @@ struct look {
 };
 
 /*
- * Fills it. With `patient`, waits some seconds for queues that have told
- * nothing of themselves yet, and looks twice at messages that seem stuck.
+ * Fills it. A queue that keeps silent for too long is not told of in there.
  * Returns CLI_OK, or an exit code after a line on stderr. To be closed in any
  * case.
  */
-int look_open(struct look *, const struct conf *, bool patient) must_use;
+int look_open(struct look *, const struct conf *,
+    const struct look_waits *) must_use;
 /* Asks the management API, if there is one, again. */
 int look_again(struct look *) must_use;
 void look_close(struct look *);

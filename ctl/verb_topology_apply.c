@@ -212,7 +212,7 @@ verb_topology_apply(const struct verb_call *call)
 
 	if (call->dry_run)
 		return verb_topology_plan(call);
-	code = look_open(&look, call->conf, false);
+	code = look_open(&look, call->conf, &look_brisk);
 	if (code == CLI_OK)
 		code = apply(&a, call);
 	look_close(&look);

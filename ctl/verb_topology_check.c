@@ -32,7 +32,7 @@ int
 verb_topology_check(const struct verb_call *call)
 {
 	struct look look;
-	int code = look_open(&look, call->conf, true);
+	int code = look_open(&look, call->conf, &look_patient);
 
 	if (code == CLI_OK)
 		code = check(call, &look.sight);

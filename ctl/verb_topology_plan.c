@@ -49,7 +49,7 @@ int
 verb_topology_plan(const struct verb_call *call)
 {
 	struct look look;
-	int code = look_open(&look, call->conf, false);
+	int code = look_open(&look, call->conf, &look_brisk);
 
 	if (code == CLI_OK)
 		code = plan(call, &look.sight);
