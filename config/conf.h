@@ -120,7 +120,7 @@ enum conf_format { CONF_FORMAT_PLAIN, CONF_FORMAT_CLOUDEVENTS };
 
 /* A handler behind HTTP. */
 struct conf_http {
-	const char *url; /* http:// or https:// */
+	const char *url; /* http:// or https://; http+unix:// is split up */
 	const char *method;
 	int64_t timeout_ms; /* the whole request */
 	int64_t connect_timeout_ms;

@@ -4,8 +4,8 @@
 
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 
+#include "config/conf_valid.h"
 #include "lib/file.h"
 
 /* As much as a bundle of all authorities of the world may have. */
@@ -135,16 +135,34 @@ check_tls(struct conf_parse *p, struct conf_tree *node,
 static void
 check_socket(struct conf_parse *p, struct conf_tree *node, const char *path)
 {
-	const size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+	const size_t max = CONF_VALID_SOCKET_SPACE - 1;
 
 	if (path != NULL && strlen(path) > max)
 		conf_parse_error_at(p, node, "socket",
 		    "a socket's path has at most %zu bytes", max);
 }
 
+/* The URL of a socket as an ordinary one and the socket. */
+static void
+split_url(struct conf_parse *p, struct conf_tree *node, struct conf_http *http)
+{
+	char path[CONF_VALID_SOCKET_SPACE];
+	const char *rest;
+
+	if (http->url == NULL ||
+	    strncmp(http->url, CONF_VALID_UNIX, strlen(CONF_VALID_UNIX)) != 0 ||
+	    conf_valid_unix_url(http->url, path, &rest) != NULL)
+		return;
+	if (conf_tree_get(node, "socket") != NULL)
+		conf_parse_error_key(p, conf_tree_get(node, "socket"),
+		    "has no effect: url names a socket");
+	http->socket = conf_pool_text(p->pool, path, strlen(path));
+	http->url = conf_pool_printf(p->pool, "http://localhost%s", rest);
+}
+
 void
 conf_http_check(struct conf_parse *p, struct conf_tree *node,
-    const struct conf_downstream *downstream)
+    struct conf_downstream *downstream)
 {
 	struct conf_tree *http = conf_parse_at(node, "http");
 
@@ -154,4 +172,5 @@ conf_http_check(struct conf_parse *p, struct conf_tree *node,
 	check_forwarded(p, http, &downstream->http);
 	check_tls(p, http, downstream);
 	check_socket(p, http, downstream->http.socket);
+	split_url(p, http, &downstream->http);
 }

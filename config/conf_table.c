@@ -235,10 +235,11 @@ const struct conf_key conf_table[] = {
 	{ "downstreams.*.http", CONF_TYPE_MAP,
 	    .doc = "POST each message to an HTTP endpoint." },
 	{ "downstreams.*.http.url", CONF_TYPE_TEXT, CONF_REQUIRED | CONF_LIVE,
-	    DOWNSTREAM(http.url), .check = conf_valid_http_url,
-	    .doc = "Where to; http:// or https://. With https the peer and its "
-		   "name are always verified, and HTTP/2 is spoken if it "
-		   "is offered." },
+	    DOWNSTREAM(http.url), .check = conf_valid_place_url,
+	    .doc = "Where to; http://, https:// or http+unix://. With https "
+		   "the peer and its name are always verified, and HTTP/2 is "
+		   "spoken if it is offered. http+unix://%2Frun%2Fx.sock/a is "
+		   "http://localhost/a with socket: /run/x.sock." },
 	{ "downstreams.*.http.method", CONF_TYPE_TEXT, CONF_LIVE,
 	    DOWNSTREAM(http.method), .def = "POST", .check = conf_valid_method,
 	    .doc = "HTTP method." },

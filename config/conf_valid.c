@@ -108,15 +108,12 @@ valid_authority(const char *text, size_t len, int default_port,
 	return NULL;
 }
 
-const char *
-conf_valid_http_url(const char *text)
+/* What any URL of ours may hold. */
+static const char *
+valid_url_bytes(const char *text)
 {
-	struct text_address address;
-	const char *host, *at;
-	bool tls = strncmp(text, "https://", 8) == 0;
+	const char *at;
 
-	if (!tls && strncmp(text, "http://", 7) != 0)
-		return "must begin with http:// or https://";
 	for (at = text; *at != '\0'; at++)
 		if ((unsigned char)*at <= 0x20 || (unsigned char)*at >= 0x7f ||
 		    strchr("\"<>\\^`{|}", *at) != NULL)
@@ -124,9 +121,87 @@ conf_valid_http_url(const char *text)
 			       "percent-encoded in a URL";
 	if (strchr(text, '#') != NULL)
 		return "must not have a fragment (#)";
+	return NULL;
+}
+
+const char *
+conf_valid_http_url(const char *text)
+{
+	struct text_address address;
+	const char *host, *problem;
+	bool tls = strncmp(text, "https://", 8) == 0;
+
+	if (!tls && strncmp(text, "http://", 7) != 0)
+		return "must begin with http:// or https://";
+	problem = valid_url_bytes(text);
+	if (problem != NULL)
+		return problem;
 	host = strstr(text, "//") + 2;
 	return valid_authority(host, strcspn(host, "/?"), tls ? 443 : 80,
 	    &address);
+}
+
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+	return at == NULL ? -1 : (int)((at - digits) % 16);
+}
+
+/* One byte of a percent-encoded text; -1: it is none, or a NUL. */
+static int
+next_byte(const char **at)
+{
+	int high, low;
+
+	if (**at != '%')
+		return (unsigned char)*(*at)++;
+	high = hex_digit((*at)[1]);
+	low = high == -1 ? -1 : hex_digit((*at)[2]);
+	if (low == -1 || high + low == 0)
+		return -1;
+	*at += 3;
+	return high * 16 + low;
+}
+
+const char *
+conf_valid_unix_url(const char *text, char path[CONF_VALID_SOCKET_SPACE],
+    const char **rest)
+{
+	const char *at = text + strlen(CONF_VALID_UNIX);
+	size_t len = 0;
+	int byte;
+
+	while (*at != '\0' && strchr("/?", *at) == NULL) {
+		if (len == CONF_VALID_SOCKET_SPACE - 1)
+			return "a socket's path has at most 107 bytes";
+		byte = next_byte(&at);
+		if (byte == -1)
+			return "has a % that encodes nothing in the socket's "
+			       "path";
+		path[len++] = (char)byte;
+	}
+	path[len] = '\0';
+	*rest = at;
+	if (path[0] != '/')
+		return "must have a socket's absolute path after //, its "
+		       "slashes as %2F";
+	return has_control(path) ? "contains a control character" : NULL;
+}
+
+const char *
+conf_valid_place_url(const char *text)
+{
+	char path[CONF_VALID_SOCKET_SPACE];
+	const char *rest, *problem;
+
+	if (strncmp(text, CONF_VALID_UNIX, strlen(CONF_VALID_UNIX)) != 0)
+		return conf_valid_http_url(text);
+	problem = valid_url_bytes(text);
+	return problem != NULL ? problem
+			       : conf_valid_unix_url(text, path, &rest);
 }
 
 const char *

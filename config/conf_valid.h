@@ -8,7 +8,13 @@
 #ifndef DLO_CONFIG_CONF_VALID_H
 #define DLO_CONFIG_CONF_VALID_H
 
+#include <sys/un.h>
+
 #include "lib/text.h"
+
+#define CONF_VALID_UNIX "http+unix://"
+/* Of a socket's path, with the NUL. */
+#define CONF_VALID_SOCKET_SPACE sizeof(((struct sockaddr_un *)NULL)->sun_path)
 
 /* Of a pipeline or downstream: [a-z0-9][a-z0-9_-]{0,62}. */
 const char *conf_valid_name(const char *text);
@@ -21,7 +27,12 @@ const char *conf_valid_prefix(const char *text);
 /* A host name or address, without a port. */
 const char *conf_valid_host(const char *text);
 const char *conf_valid_http_url(const char *text);
-/* The same, for paths to be added at its end. */
+/* The same, or http+unix://SOCKET/… with that one's path percent-encoded. */
+const char *conf_valid_place_url(const char *text);
+/* Of the latter: fills the socket's path, decoded; *rest is behind it. */
+const char *conf_valid_unix_url(const char *text,
+    char path[CONF_VALID_SOCKET_SPACE], const char **rest);
+/* As the first, for paths to be added at its end. */
 const char *conf_valid_base_url(const char *text);
 const char *conf_valid_method(const char *text);
 /* Name of an environment variable. */

@@ -172,6 +172,25 @@ every_default_is_filled_in(void **state)
 }
 
 static void
+a_socket_may_stand_in_the_url(void **state)
+{
+	struct conf *conf = support_parse(
+	    "downstreams:\n"
+	    "  a: {http: {url: 'http+unix://%2Frun%2Fa%20b/c?d=%2F'}}\n"
+	    "  b: {http: {url: 'http+unix://%2Frun%2Fb'}}\n"
+	    "pipelines:\n"
+	    "  p: {queue: p, downstream: a}\n");
+
+	(void)state;
+	assert_string_equal(conf->downstreams[0].http.socket, "/run/a b");
+	assert_string_equal(conf->downstreams[0].http.url,
+	    "http://localhost/c?d=%2F");
+	assert_string_equal(conf->downstreams[1].http.socket, "/run/b");
+	assert_string_equal(conf->downstreams[1].http.url, "http://localhost");
+	conf_free(conf);
+}
+
+static void
 what_is_given_is_taken(void **state)
 {
 	struct conf *conf = support_parse(
@@ -705,6 +724,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_default_is_filled_in),
+		cmocka_unit_test(a_socket_may_stand_in_the_url),
 		cmocka_unit_test(what_is_given_is_taken),
 		cmocka_unit_test(rules_inherit_what_they_do_not_say),
 		cmocka_unit_test(triggers_depend_on_the_probe),

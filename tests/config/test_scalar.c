@@ -216,6 +216,44 @@ http_urls(void **state)
 }
 
 static void
+socket_urls(void **state)
+{
+	static const char *const good[] = { "http://a", "https://a/",
+		"http+unix://%2Fa", "http+unix://%2fa%20b/c?d=%2F",
+		"http+unix://%2Fa?b" };
+	static const char *const bad[] = { "http+unix:", "http+unix://",
+		"http+unix:///a", "http+unix://a/", "http+unix://run%2Fa/",
+		"http+unix://%2Fa%/", "http+unix://%2Fa%2/",
+		"http+unix://%2Fa%2x/", "http+unix://%2Fa%00/",
+		"http+unix://%2Fa%0A/", "http+unix://%2Fa b/",
+		"http+unix://%2Fa/#b", "https+unix://%2Fa/", "unix://%2Fa" };
+	char path[CONF_VALID_SOCKET_SPACE], url[256];
+	const char *rest;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < array_len(good); i++)
+		if (conf_valid_place_url(good[i]) != NULL)
+			fail_msg("%s: %s", good[i],
+			    conf_valid_place_url(good[i]));
+	for (i = 0; i < array_len(bad); i++)
+		if (conf_valid_place_url(bad[i]) == NULL)
+			fail_msg("%s is no good URL", bad[i]);
+	assert_null(conf_valid_unix_url(good[3], path, &rest));
+	assert_string_equal(path, "/a b");
+	assert_string_equal(rest, "/c?d=%2F");
+	/* The longest path, and one byte more. */
+	memset(url, 'x', sizeof(url));
+	memcpy(url, "http+unix://%2F", 15);
+	url[15 + sizeof(path) - 2] = '\0';
+	assert_null(conf_valid_unix_url(url, path, &rest));
+	assert_int_equal(strlen(path), sizeof(path) - 1);
+	url[15 + sizeof(path) - 2] = 'x';
+	url[15 + sizeof(path) - 1] = '\0';
+	assert_non_null(conf_valid_unix_url(url, path, &rest));
+}
+
+static void
 amqp_urls(void **state)
 {
 	static const struct {
@@ -292,6 +330,7 @@ main(void)
 		cmocka_unit_test(what_yaml_takes_for_no_text),
 		cmocka_unit_test(shows_the_shortest),
 		cmocka_unit_test(http_urls),
+		cmocka_unit_test(socket_urls),
 		cmocka_unit_test(amqp_urls),
 		cmocka_unit_test(names),
 	};

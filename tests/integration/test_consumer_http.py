@@ -9,6 +9,7 @@ import ssl
 
 import harness
 from authority import Authority
+from broker import quote
 from nghttpd import Nghttpd
 
 # Soon again, and nothing of it opens the breaker.
@@ -191,6 +192,20 @@ class Http(harness.Case):
         down.wait_requests(1, of=lambda r: r.id == "late")
         self.wait_totals("orders", total=0)
         self.assertLessEqual(set(ids), set(down.attempts()))
+
+    def test_a_unix_socket_in_the_url(self):
+        path = os.path.join(self.folder, "a shop")
+        down = self.downstream(path=path)
+        probe = {"http": {"url": "http://localhost/health"}, "rise": 1,
+                 "every": "100ms"}
+        self.shop(down, {"url": "http+unix://" + quote(path)
+                         + "/charge?a=b"}, probe)
+        self.publish("orders", b"x", message_id="1")
+        request, = down.wait_requests(1, of=lambda r: r.method == "POST")
+        self.assertEqual((request.path, request.headers["Host"]),
+                         ("/charge?a=b", "localhost"))
+        down.wait_requests(1, of=lambda r: r.path == "/health")
+        self.wait_totals("orders", total=0)
 
     def test_redirects_are_not_followed(self):
         other = self.downstream()
