@@ -52,6 +52,42 @@ class Cluster(harness.Case):
                    "each was tried again", timeout=60)
         self.wait_totals("orders", total=0, timeout=60)
 
+    def test_a_channel_that_met_a_dead_leader_is_not_kept(self):
+        """3.10 nacks whatever a channel publishes to a quorum queue whose
+        leader it took, at its first publish there, to be on a node that is
+        down; also when there is a new leader, and until the old one's node is
+        back. Here it stays away."""
+        near, far, third = self.private_cluster(advanced=ADVANCED)
+        # It is on the node that stays, and needs no other.
+        self.declare("orders", kind="classic")
+        down = self.downstream(lambda r: 200 if r.attempt > 1 else 503)
+
+        def config(node):
+            return self.config(
+                down, broker={"nodes": [f"amqp://127.0.0.1:{node.port}"]},
+                pipelines={"orders": {"retry": {"first": "300ms",
+                                                "hold": "1ms"}}})
+
+        # Queues are led where they were declared.
+        self.consumer(config(far)).terminate()
+        led = ["dlo.retry.orders.0", "dlo.retry.orders.1"]
+        for queue in led:
+            self.assertEqual(self.leader_of(queue),
+                             far.env["DLO_BROKER_NODE"])
+        consumer = self.consumer(config(near))
+        # Without a majority nobody can be elected: it has to meet that one.
+        third.kill()
+        far.kill()
+        self.publish("orders", b"", message_id="1")
+        consumer.wait_log("copy_not_taken", result="nacked")
+        third.restart()
+        for queue in led:
+            wait_until(lambda queue=queue: self.leader_of(queue)
+                       != far.env["DLO_BROKER_NODE"],
+                       f"another leader of {queue}", timeout=60)
+        down.wait_requests(1, of=lambda r: r.attempt == 2, timeout=90)
+        self.wait_totals("orders", total=0, timeout=60)
+
     def test_nodes_and_leaders_may_go(self):
         """Each message fails once and comes back through the ladder, so that
         all queues have something to lose. What the broker dead-letters to a
