@@ -8,7 +8,7 @@ tests_downstream_test_breaker_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 check_PROGRAMS += tests/downstream/test_exec_json
 tests_downstream_test_exec_json_SOURCES = tests/downstream/test_exec_json.c \
-	tests/unit.h
+	tests/downstream/fields.h tests/unit.h
 tests_downstream_test_exec_json_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 check_PROGRAMS += tests/downstream/test_exec_verdict
@@ -23,8 +23,8 @@ tests_downstream_test_handler_exec_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 check_PROGRAMS += tests/downstream/test_handler_http
 tests_downstream_test_handler_http_SOURCES = \
-	tests/downstream/test_handler_http.c tests/downstream/peer.c \
-	tests/downstream/peer.h tests/unit.h
+	tests/downstream/test_handler_http.c tests/downstream/fields.h \
+	tests/downstream/peer.c tests/downstream/peer.h tests/unit.h
 tests_downstream_test_handler_http_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 check_PROGRAMS += tests/downstream/test_probe
@@ -41,7 +41,8 @@ tests_downstream_test_verdict_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 check_PROGRAMS += tests/downstream/test_http_headers
 tests_downstream_test_http_headers_SOURCES = \
-	tests/downstream/test_http_headers.c tests/unit.h
+	tests/downstream/test_http_headers.c tests/downstream/fields.h \
+	tests/unit.h
 tests_downstream_test_http_headers_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 check_PROGRAMS += tests/downstream/test_downstream
