@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "consumer/headers.h"
+#include "consumer/policy.h"
 #include "lib/log.h"
 
 const char *
@@ -82,6 +83,7 @@ delivery_describe(struct delivery *d, const char *pipeline, const char *queue)
 		.queue = text_of(queue),
 		.id = text(e->id),
 		.number = e->attempt + 1,
+		.alone = policy_crashed(e),
 		.redrives = e->redrives,
 		.exchange = text(e->exchange),
 		.routing_key = text(e->routing_key),

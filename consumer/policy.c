@@ -70,6 +70,25 @@ attempts_of(const struct conf_retry *retry, const struct conf_rule *rule)
 	return rule == NULL ? retry->attempts : rule->attempts;
 }
 
+static bool
+is_crash(const void *class, size_t len)
+{
+	return text_dotted_prefix("crash", class, len);
+}
+
+bool
+policy_crashed(const struct envelope *e)
+{
+	return is_crash(e->class.ptr, e->class.len);
+}
+
+/* Its attempts are used up, and the last one was a crash or was none. */
+static struct policy_decision
+used_up(bool crash)
+{
+	return dead(crash ? ENVELOPE_CRASH : ENVELOPE_ATTEMPTS_EXHAUSTED);
+}
+
 struct policy_decision
 policy_admit(const struct policy *p, const struct envelope *e,
     uint64_t body_bytes, int64_t now_ms)
@@ -84,7 +103,7 @@ policy_admit(const struct policy *p, const struct envelope *e,
 		return dead(ENVELOPE_EXPIRED);
 	rule = find_rule(p->retry, e->class.ptr, e->class.len);
 	if (e->attempt >= attempts_of(p->retry, rule))
-		return dead(ENVELOPE_ATTEMPTS_EXHAUSTED);
+		return used_up(policy_crashed(e));
 	if (e->first_failed_ms != 0 && overdue(p, e, now_ms, 0))
 		return dead(ENVELOPE_DEADLINE);
 	return (struct policy_decision){ .act = POLICY_ATTEMPT };
@@ -115,12 +134,15 @@ judge_retry(const struct policy *p, const struct envelope *e,
 {
 	struct policy_decision d = { .act = POLICY_HOLD };
 	int64_t attempts = e->attempt + 1;
+	bool crash = is_crash(verdict->class, strlen(verdict->class));
 	int64_t wait_ms;
 
+	if (crash && policy_crashed(e))
+		return dead(ENVELOPE_CRASH);
 	if (expired(e, now_ms))
 		return dead(ENVELOPE_EXPIRED);
 	if (!p->retries || attempts >= attempts_of(p->retry, rule))
-		return dead(ENVELOPE_ATTEMPTS_EXHAUSTED);
+		return used_up(crash);
 	d.delay_ms =
 	    draw_delay_ms(p->retry, rule, verdict, attempts, unit_random);
 	wait_ms = d.delay_ms;

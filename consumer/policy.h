@@ -14,6 +14,12 @@
  * how it is retried; what it does not say stays as it is. How many attempts a
  * message may have depends on what the last one failed with, and counts all
  * of them.
+ *
+ * A failure of class `crash` or below it means that a worker died with the
+ * message in its hands. It gets one more attempt, alone; when that ends in a
+ * crash too it is dead, whatever a rule or retry.attempts says, since each
+ * crash harms what is beside it. Attempts that a crash used up make it dead
+ * as a crash, so that no redrive takes it by itself.
  */
 #ifndef DLO_CONSUMER_POLICY_H
 #define DLO_CONSUMER_POLICY_H
@@ -52,6 +58,8 @@ struct policy_decision {
 	const struct conf_rule *rule;
 };
 
+/* Whether the last that is known of a message is a crash. */
+bool policy_crashed(const struct envelope *);
 /* Before an attempt: POLICY_ATTEMPT or POLICY_DEAD. `now_ms`: wall clock. */
 struct policy_decision policy_admit(const struct policy *,
     const struct envelope *, uint64_t body_bytes, int64_t now_ms);

@@ -57,6 +57,11 @@ struct attempt {
 	struct attempt_text queue;
 	struct attempt_text id; /* dlo-id: never empty */
 	int64_t number;		/* this attempt, from 1 */
+	/*
+	 * What handled it last may have died of it: a handler with worker
+	 * processes gives it one that has nothing else to do and lose.
+	 */
+	bool alone;
 	int64_t redrives;
 	struct attempt_text exchange; /* both as first received */
 	struct attempt_text routing_key;

@@ -371,6 +371,165 @@ rules_admit_by_the_last_failure(void **state)
 	}
 }
 
+/*
+ * Crashes. Rules: a schedule of its own for one, more attempts for another,
+ * fewer for a third, and outcomes.
+ */
+static const struct conf_rule crash_rules[] = {
+	{ "crash.SIGSEGV", CONF_THEN_SAME, 20, 3000, 10000 },
+	{ "crash.SIGBUS", CONF_THEN_RETRY, 20, 1000, 10000 },
+	{ "crash.SIGILL", CONF_THEN_SAME, 1, 1000, 10000 },
+	{ "crash.SIGFPE", CONF_THEN_OK, 4, 1000, 10000 },
+	{ "crash.exit", CONF_THEN_REJECT, 4, 1000, 10000 },
+	{ "crash.suspected", CONF_THEN_SAME, 1, 1000, 10000 },
+	{ "http.429", CONF_THEN_SAME, 20, 1000, 10000 },
+};
+
+static const struct conf_retry crash_retry = {
+	.attempts = 4,
+	.first_ms = 1000,
+	.factor = 2,
+	.cap_ms = 10000,
+	.jitter = 0.5,
+	.hold_ms = 1500,
+	.deadline_ms = HOUR,
+	.rules = crash_rules,
+	.rule_count = array_len(crash_rules),
+};
+
+static const struct conf_retry single_retry = {
+	.attempts = 1,
+	.first_ms = 1000,
+	.factor = 2,
+	.cap_ms = 10000,
+	.deadline_ms = HOUR,
+};
+
+static const struct policy crash_policy = { &crash_retry, 1000, true, false };
+static const struct policy ordered = { &crash_retry, 1000, true, true };
+static const struct policy single = { &single_retry, 1000, true, false };
+
+static const struct {
+	const char *what;
+	const struct policy *policy;
+	const char *last, *class; /* of the attempt before, and of this one */
+	int64_t attempt, deadline_ms;
+	enum policy_act act;
+	int64_t delay_ms;
+	enum envelope_reason reason;
+} crashes[] = {
+	{ "the first", &crash_policy, "", "crash.SIGABRT", 0, 0, POLICY_HOLD,
+	    1000, NONE },
+	{ "of no kind", &crash_policy, "", "crash", 0, 0, POLICY_HOLD, 1000,
+	    NONE },
+	{ "the first, later", &crash_policy, "http.503", "crash.SIGABRT", 1, 0,
+	    POLICY_LADDER, 2000, NONE },
+	{ "the first, with a schedule", &crash_policy, "", "crash.SIGSEGV", 0,
+	    0, POLICY_LADDER, 3000, NONE },
+	{ "the second", &crash_policy, "crash.SIGABRT", "crash.SIGABRT", 1, 0,
+	    POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "the second, of another kind", &crash_policy, "crash.SIGABRT",
+	    "crash.SIGKILL", 1, 0, POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "the second, with attempts left", &crash_policy, "crash.SIGSEGV",
+	    "crash.SIGSEGV", 1, 0, POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "the second, to be tried again", &crash_policy, "crash.SIGBUS",
+	    "crash.SIGBUS", 1, 0, POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "the second, too late for a third", &crash_policy, "crash.SIGBUS",
+	    "crash.SIGBUS", 1, NOW, POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "the second, ordered", &ordered, "crash.SIGABRT", "crash.SIGABRT", 1,
+	    0, POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "the first, ordered", &ordered, "", "crash.SIGSEGV", 0, 0,
+	    POLICY_HOLD, 3000, NONE },
+	{ "of a suspect", &crash_policy, "crash.suspected", "crash.SIGABRT", 0,
+	    0, POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "another failure after it", &crash_policy, "crash.SIGABRT",
+	    "http.503", 1, 0, POLICY_LADDER, 2000, NONE },
+	{ "and one after that", &crash_policy, "http.503", "crash.SIGABRT", 2,
+	    0, POLICY_LADDER, 4000, NONE },
+	{ "one that uses up", &crash_policy, "http.503", "crash.SIGABRT", 3, 0,
+	    POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "one that uses up, expired", &crash_policy, "http.503",
+	    "crash.SIGABRT", 3, NOW, POLICY_DEAD, 0, ENVELOPE_EXPIRED },
+	{ "another that uses up", &crash_policy, "crash.SIGABRT", "http.503", 3,
+	    0, POLICY_DEAD, 0, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "a single attempt", &single, "", "crash.exit", 0, 0, POLICY_DEAD, 0,
+	    ENVELOPE_CRASH },
+	{ "a single attempt by rule", &crash_policy, "", "crash.SIGILL", 0, 0,
+	    POLICY_DEAD, 0, ENVELOPE_CRASH },
+	{ "without retries", &no_retries, "", "crash.exit", 0, 0, POLICY_DEAD,
+	    0, ENVELOPE_CRASH },
+	{ "called ok", &crash_policy, "crash.SIGFPE", "crash.SIGFPE", 9, 0,
+	    POLICY_ACK, 0, NONE },
+	{ "called a reject", &crash_policy, "", "crash.exit", 0, 0, POLICY_DEAD,
+	    0, ENVELOPE_REJECTED },
+	{ "half the word", &crash_policy, "crashed", "crashed", 1, 0,
+	    POLICY_LADDER, 2000, NONE },
+};
+
+static void
+a_second_crash_is_the_last(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < array_len(crashes); i++) {
+		const typeof(crashes[0]) *c = &crashes[i];
+		struct envelope e = {
+			.attempt = c->attempt,
+			.class = rmq_slice_of(c->last),
+			.deadline_ms = c->deadline_ms,
+		};
+		struct policy_decision d;
+		struct verdict v;
+
+		verdict_init(&v, OUTCOME_RETRY, "%s", c->class);
+		v.counts = false;
+		d = policy_judge(c->policy, &e, &v, NOW, 0);
+		assert_false(v.counts);
+		if (d.act != c->act || d.reason != c->reason ||
+		    d.delay_ms != c->delay_ms)
+			fail_msg("%s: %s %s, %lld ms", c->what,
+			    policy_act_name(d.act),
+			    envelope_reason_name(d.reason),
+			    (long long)d.delay_ms);
+	}
+}
+
+static const struct {
+	const char *class;
+	int64_t attempt;
+	bool crashed;
+	enum envelope_reason reason;
+} admitted_after_crash[] = {
+	{ "crash.SIGABRT", 1, true, NONE },
+	{ "crash.SIGABRT", 4, true, ENVELOPE_CRASH },
+	{ "crash.SIGSEGV", 19, true, NONE },
+	{ "crash", 3, true, NONE },
+	{ "crashed.SIGABRT", 4, false, ENVELOPE_ATTEMPTS_EXHAUSTED },
+	{ "http.503", 3, false, NONE },
+	{ "", 0, false, NONE },
+};
+
+static void
+a_crash_is_known_before_the_next_attempt(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < array_len(admitted_after_crash); i++) {
+		const typeof(admitted_after_crash[0]) *c =
+		    &admitted_after_crash[i];
+		struct envelope e = {
+			.verdict = RMQ_PROPS_OK,
+			.attempt = c->attempt,
+			.class = rmq_slice_of(c->class),
+		};
+		struct policy_decision d =
+		    policy_admit(&crash_policy, &e, 1, NOW);
+
+		if (d.reason != c->reason || policy_crashed(&e) != c->crashed)
+			fail_msg("%s, %lld attempts: %s", c->class,
+			    (long long)c->attempt,
+			    envelope_reason_name(d.reason));
+	}
+}
+
 int
 main(void)
 {
@@ -380,6 +539,8 @@ main(void)
 		cmocka_unit_test(short_deadline_kills_at_the_first_failure),
 		cmocka_unit_test(rules_judge_failures),
 		cmocka_unit_test(rules_admit_by_the_last_failure),
+		cmocka_unit_test(a_second_crash_is_the_last),
+		cmocka_unit_test(a_crash_is_known_before_the_next_attempt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
