@@ -11,6 +11,7 @@
 #include "consumer/pipeline.h"
 #include "consumer/session.h"
 #include "consumer/settle.h"
+#include "consumer/trial.h"
 #include "dlx/startup.h"
 #include "dlx/topology.h"
 #include "lib/cli.h"
@@ -37,6 +38,7 @@ struct consumer {
 	int exit_code;
 	struct meter meter;
 	struct budget budget;
+	struct trial trial;
 	struct topology_names names;
 	struct settle *settle;
 	struct events *events;
@@ -262,6 +264,15 @@ on_budget(void *arg, bool full)
 	session_read_enable(c->session, !full);
 }
 
+static void
+on_trial(void *arg)
+{
+	struct consumer *c = arg;
+
+	for (size_t i = 0; i < c->conf->pipeline_count; i++)
+		pipeline_trial(c->pipelines[i]);
+}
+
 static uint64_t
 partial_bytes(void *arg)
 {
@@ -385,6 +396,7 @@ make_pipelines(struct consumer *c)
 		.events = c->events,
 		.meter = &c->meter,
 		.budget = &c->budget,
+		.trial = &c->trial,
 		.cbs = &cbs,
 		.arg = c,
 	};
@@ -425,6 +437,7 @@ consumer_new(const struct consumer_env *env, const struct conf *conf,
 	c->drain_timer = loop_timer_new(env->loop, on_drain_timeout, c);
 	c->beat_timer = loop_timer_new(env->loop, on_beat, c);
 	c->events = make_events(c);
+	trial_init(&c->trial, env->loop, on_trial, c);
 	make_pipelines(c);
 	c->clock_offset_ms = clock_offset_ms(c);
 	metrics_on_render(env->metrics, on_render, c);
@@ -457,6 +470,7 @@ consumer_free(struct consumer *c)
 	if (c == NULL)
 		return;
 	metrics_off_render(c->env.metrics, on_render, c);
+	trial_clear(&c->trial);
 	for (size_t i = 0; i < c->conf->pipeline_count; i++)
 		pipeline_free(c->pipelines[i]);
 	for (size_t i = 0; i < c->conf->downstream_count; i++)

@@ -45,9 +45,11 @@ enum delivery_state {
 };
 
 struct delivery {
-	TAILQ_ENTRY(delivery) link;  /* in the list of its kind */
-	TAILQ_ENTRY(delivery) ready; /* while waiting, and first of its lane */
-	struct lane_member lane;     /* ordered pipelines only */
+	TAILQ_ENTRY(delivery) link; /* in the list of its kind */
+	/* While waiting and first of its lane, or while waiting as a suspect.
+	 */
+	TAILQ_ENTRY(delivery) ready;
+	struct lane_member lane; /* ordered pipelines only */
 	struct window *window;
 	enum delivery_state state;
 	struct rmq_channel *channel; /* NULL: gone, and the tag with it */
@@ -60,6 +62,8 @@ struct delivery {
 	bool recalled;	     /* asked for what is known of it */
 	/* Failed attempts that no copy in the broker knows of. */
 	bool unsaved;
+	bool suspect; /* the broker's copy is marked as one: see trial.h */
+	bool lone;    /* running, and nothing may beside it */
 	struct loop_timer *timer;      /* for holding; NULL until needed */
 	struct downstream_call *call;  /* while running */
 	struct settlement *settlement; /* while settling */

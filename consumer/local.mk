@@ -40,6 +40,8 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/settle.h \
 	consumer/subscription.c \
 	consumer/subscription.h \
+	consumer/trial.c \
+	consumer/trial.h \
 	consumer/window.c \
 	consumer/window.h
 

@@ -27,6 +27,7 @@ struct pipeline {
 	enum pipeline_state told_state; /* when `changed` was last called */
 	bool told_well;
 	bool careful;	  /* one message at a time, see pipeline.h */
+	bool wary;	  /* the same, until a message is not suspicious */
 	uint64_t answers; /* of the window, when it became careful */
 	bool draining;
 	unsigned failures;		/* to subscribe, in a row */
@@ -48,6 +49,14 @@ has_channel(const struct pipeline *p)
 	return p->state != PIPELINE_IDLE && p->state != PIPELINE_STOPPED;
 }
 
+/* Whether the broker may deliver something that is to be tried alone. */
+static int
+is_receiving(const struct pipeline *p, enum pipeline_state state)
+{
+	return !is_ordered(p) && state != PIPELINE_IDLE &&
+	    state != PIPELINE_PAUSED && state != PIPELINE_STOPPED;
+}
+
 static void
 pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
 {
@@ -57,6 +66,8 @@ pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
 	    LOG_UINT("waiting", p->window.count[DELIVERY_WAITING]));
 	if (!pipeline_state_may(p->state, to))
 		abort();
+	trial_receive(p->env.trial,
+	    is_receiving(p, to) - is_receiving(p, p->state));
 	p->state = to;
 	loop_defer(p->env.loop, &p->turn);
 }
@@ -163,7 +174,8 @@ on_delivery(void *arg, const struct rmq_delivery *delivery)
 {
 	struct pipeline *p = arg;
 
-	window_receive(&p->window, p->subscription.channel, delivery);
+	if (!window_receive(&p->window, p->subscription.channel, delivery))
+		p->wary = false;
 }
 
 static const struct subscription_cbs subscription_cbs = {
@@ -181,7 +193,8 @@ static uint16_t
 wanted_prefetch(const struct pipeline *p)
 {
 	if (is_ordered(p) ||
-	    (!p->careful && downstream_state(p->downstream) == BREAKER_CLOSED))
+	    (!p->careful && !p->wary &&
+		downstream_state(p->downstream) == BREAKER_CLOSED))
 		return (uint16_t)p->conf->prefetch;
 	return 1;
 }
@@ -189,6 +202,7 @@ wanted_prefetch(const struct pipeline *p)
 static void
 open_channel(struct pipeline *p)
 {
+	p->wary = true;
 	if (subscription_open(&p->subscription, p->conn, wanted_prefetch(p)) ==
 	    0) {
 		pipeline_enter(p, PIPELINE_OPENING, "connected");
@@ -217,12 +231,20 @@ breaker_allows(const struct pipeline *p)
 	return false;
 }
 
+/* Whether somebody's trial asks it not to be subscribed. */
+static bool
+is_in_the_way(const struct pipeline *p)
+{
+	return !is_ordered(p) && trial_is_sealed(p->env.trial);
+}
+
 /* Whether to subscribe, as far as the policy is concerned. */
 static bool
 policy_allows(const struct pipeline *p)
 {
 	/* What is in memory first: windows must not add up. */
 	return p->env.conf->features.consume && breaker_allows(p) &&
+	    !is_in_the_way(p) &&
 	    p->window.count[DELIVERY_WAITING] <= p->conf->prefetch / 2;
 }
 
@@ -327,6 +349,8 @@ step_consuming(struct pipeline *p)
 		return;
 	if (downstream_state(p->downstream) == BREAKER_OPEN)
 		cancel(p, "breaker open");
+	else if (is_in_the_way(p))
+		cancel(p, "a message is to be tried alone");
 	else if (wanted_prefetch(p) > p->subscription.prefetch)
 		cancel(p, "to ask for more");
 }
@@ -399,6 +423,7 @@ pipeline_new(const struct pipeline_env *env, const struct conf_pipeline *conf,
 		.events = env->events,
 		.meter = env->meter,
 		.budget = env->budget,
+		.trial = env->trial,
 		.wake = wake,
 		.arg = p,
 	};
@@ -454,6 +479,12 @@ void
 pipeline_drain(struct pipeline *p)
 {
 	p->draining = true;
+	wake(p);
+}
+
+void
+pipeline_trial(struct pipeline *p)
+{
 	wake(p);
 }
 

@@ -17,6 +17,11 @@
  * that an outage gives a window back once and not in a loop: the broker counts
  * that against each message. An ordered one cannot: what is returned for the
  * second time alone would come after all that was returned with it.
+ *
+ * A new channel of an unordered pipeline asks for one message at a time, too,
+ * until one comes that the broker did not take back WARY_DELIVERIES times: a
+ * message that kills its consumer comes first after that, and what is fetched
+ * beside it would be taken back, and counted, as often as it is.
  */
 #ifndef DLO_CONSUMER_PIPELINE_H
 #define DLO_CONSUMER_PIPELINE_H
@@ -29,6 +34,7 @@
 #include "consumer/events.h"
 #include "consumer/meter.h"
 #include "consumer/settle.h"
+#include "consumer/trial.h"
 #include "dlx/topology.h"
 #include "downstream/downstream.h"
 #include "lib/buf.h"
@@ -55,6 +61,7 @@ struct pipeline_env {
 	struct events *events;
 	struct meter *meter;
 	struct budget *budget;
+	struct trial *trial;
 	const struct pipeline_cbs *cbs;
 	void *arg;
 };
@@ -73,6 +80,8 @@ void pipeline_disconnect(struct pipeline *);
  * the ladder unless they are ordered, the rest is given back.
  */
 void pipeline_drain(struct pipeline *);
+/* Somebody's trial began or ended. */
+void pipeline_trial(struct pipeline *);
 /* Ends at once what pipeline_drain still waits for. */
 void pipeline_abort(struct pipeline *);
 /* Nothing is under way any more; only after pipeline_drain. */

@@ -94,6 +94,7 @@ policy_admit(const struct policy *p, const struct envelope *e,
     uint64_t body_bytes, int64_t now_ms)
 {
 	const struct conf_rule *rule;
+	bool used;
 
 	if (e->verdict != RMQ_PROPS_OK)
 		return dead(ENVELOPE_MALFORMED);
@@ -102,7 +103,10 @@ policy_admit(const struct policy *p, const struct envelope *e,
 	if (expired(e, now_ms))
 		return dead(ENVELOPE_EXPIRED);
 	rule = find_rule(p->retry, e->class.ptr, e->class.len);
-	if (e->attempt >= attempts_of(p->retry, rule))
+	/* The mark has taken the place of the class that says how many. */
+	used = !envelope_is_suspect(e) &&
+	    e->attempt >= attempts_of(p->retry, rule);
+	if (used)
 		return used_up(policy_crashed(e));
 	if (e->first_failed_ms != 0 && overdue(p, e, now_ms, 0))
 		return dead(ENVELOPE_DEADLINE);

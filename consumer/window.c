@@ -53,6 +53,7 @@ window_init(struct window *w, const struct window_env *env)
 	TAILQ_INIT(&w->unacked);
 	TAILQ_INIT(&w->orphans);
 	TAILQ_INIT(&w->ready);
+	TAILQ_INIT(&w->suspects);
 	TAILQ_INIT(&w->done);
 	TAILQ_INIT(&w->spare);
 	if (w->ordered) {
@@ -146,6 +147,34 @@ step_aside(struct delivery *d)
 		    container_of(next, struct delivery, lane), ready);
 }
 
+/* It has come to its end, or to a verdict. */
+static void
+acquit(struct delivery *d)
+{
+	struct window *w = d->window;
+
+	if (d->lone)
+		w->lone = false;
+	d->lone = false;
+	if (d->suspect)
+		trial_yield(w->env.trial, d);
+}
+
+/* In our hands it is no more; it would be charged for another's deed. */
+static void
+let_go(struct delivery *d, enum meter_result result)
+{
+	struct trial *trial = d->window->env.trial;
+
+	acquit(d);
+	if (!d->suspect)
+		return;
+	d->suspect = false;
+	trial_leave(trial);
+	if (result != METER_DROPPED)
+		trial_settled(trial, &d->envelope);
+}
+
 /* It is over: off its list, to be freed at the end of the turn. */
 static void
 retire(struct delivery *d, struct delivery_list *from, enum meter_result result)
@@ -154,6 +183,7 @@ retire(struct delivery *d, struct delivery_list *from, enum meter_result result)
 
 	move(d, DELIVERY_DONE);
 	metrics_inc(w->meter.settled[result]);
+	let_go(d, result);
 	TAILQ_REMOVE(from, d, link);
 	TAILQ_INSERT_TAIL(&w->done, d, link);
 	step_aside(d);
@@ -177,7 +207,7 @@ take_spare(struct window *w)
 	return d;
 }
 
-void
+bool
 window_receive(struct window *w, struct rmq_channel *channel,
     const struct rmq_delivery *delivery)
 {
@@ -199,11 +229,17 @@ window_receive(struct window *w, struct rmq_channel *channel,
 	    &w->env.conf->consumer_broker.trusted_users, w->env.loop);
 	w->count[DELIVERY_WAITING]++;
 	TAILQ_INSERT_TAIL(&w->unacked, d, link);
-	if (line_up(d))
+	d->lone = false;
+	d->suspect = !w->ordered && envelope_is_suspect(&d->envelope);
+	if (d->suspect) {
+		trial_enter(w->env.trial);
+		TAILQ_INSERT_TAIL(&w->suspects, d, ready);
+	} else if (line_up(d))
 		TAILQ_INSERT_TAIL(&w->ready, d, ready);
 	metrics_inc(w->meter.deliveries);
 	budget_take(w->env.budget, rmq_message_bytes(d->message));
 	w->env.wake(w->env.arg);
+	return d->suspect || d->envelope.delivery_count >= WARY_DELIVERIES;
 }
 
 /* To the dead-letter queue. `error`: see envelope_dead. */
@@ -223,6 +259,51 @@ send_off(struct delivery *d, int64_t due_us)
 	metrics_inc(d->window->meter.retry_laddered);
 	move(d, DELIVERY_SETTLING);
 	settle_retry(d->window->env.settle, d, due_us);
+}
+
+/* To the ladder as what it is; that is no retry. */
+static void
+send_aside(struct delivery *d, int64_t due_us)
+{
+	move(d, DELIVERY_SETTLING);
+	settle_retry(d->window->env.settle, d, due_us);
+}
+
+/* It may be what killed those who had it before: see trial.h. */
+static void
+suspect(struct delivery *d)
+{
+	log_warn("suspect", LOG_STR("pipeline", d->window->env.pipeline->name),
+	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
+	    LOG_INT("attempts", d->envelope.attempt),
+	    LOG_INT("taken_back", d->envelope.delivery_count));
+	envelope_suspect(&d->envelope, 0);
+	send_aside(d, loop_now_us(d->window->env.loop));
+}
+
+/* A suspect that cannot be tried (to the end): it comes back in a while. */
+static void
+put_off(struct delivery *d, const char *why)
+{
+	struct loop *loop = d->window->env.loop;
+	int64_t cap_ms = d->window->env.pipeline->retry.cap_ms;
+	int64_t delay_ms = trial_put_off_ms(d->window->env.trial);
+
+	/* The ladder has no levels for more. */
+	if (delay_ms > cap_ms)
+		delay_ms = cap_ms;
+	log_info("trial_put_off",
+	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
+	    LOG_STR("why", why), LOG_INT("delay_ms", delay_ms));
+	if (d->state == DELIVERY_RUNNING) {
+		downstream_cancel(d->call);
+		d->call = NULL;
+	} else {
+		TAILQ_REMOVE(&d->window->suspects, d, ready);
+	}
+	trial_yield(d->window->env.trial, d);
+	send_aside(d, loop_now_us(loop) + delay_ms * 1000);
 }
 
 static void
@@ -342,9 +423,12 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	    verdict, wall_ms, loop_random_unit(loop));
 	int64_t due_us = loop_now_us(loop) + decision.delay_ms * 1000;
 
-	/* Memory is no place for it any more, or not for so long. */
+	/*
+	 * Memory is no place for it any more, or not for so long, or the mark
+	 * on the broker's copy is of no use any more.
+	 */
 	if (!w->ordered && decision.act == POLICY_HOLD &&
-	    (w->handing_off ||
+	    (w->handing_off || d->suspect ||
 		due_us / 1000 - d->received_ms >
 		    w->env.conf->consumer.hold_max_ms))
 		decision.act = POLICY_LADDER;
@@ -375,6 +459,9 @@ on_verdict(void *arg, const struct verdict *verdict)
 	int64_t handler_us = loop_now_us(w->env.loop) - d->started_us;
 
 	d->call = NULL;
+	/* Whatever it was taken back for, its attempts kill nobody. */
+	d->envelope.delivery_count = 0;
+	acquit(d);
 	meter_attempt(&w->meter, verdict, handler_us);
 	w->answers += verdict->outcome != OUTCOME_RETRY;
 	if (w->dedup != NULL &&
@@ -391,12 +478,29 @@ on_verdict(void *arg, const struct verdict *verdict)
 	w->env.wake(w->env.arg);
 }
 
+/* Whether nothing of its pipeline may run beside it. */
+static bool
+is_lone(const struct delivery *d)
+{
+	return d->suspect ||
+	    (d->window->ordered &&
+		(d->envelope.delivery_count >= SUSPECT_DELIVERIES ||
+		    envelope_is_suspect(&d->envelope)));
+}
+
 static void
 start(struct delivery *d)
 {
 	struct window *w = d->window;
 
 	delivery_describe(d, w->env.pipeline->name, w->env.pipeline->queue);
+	d->lone = is_lone(d);
+	if (d->lone) {
+		w->lone = d->attempt.alone = true;
+		log_info("trial", LOG_STR("pipeline", w->env.pipeline->name),
+		    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
+		    LOG_INT("taken_back", d->envelope.delivery_count));
+	}
 	d->started_us = loop_now_us(w->env.loop);
 	move(d, DELIVERY_RUNNING);
 	d->call =
@@ -455,6 +559,96 @@ has_room(const struct window *w)
 	    downstream_room(w->env.downstream) > 0;
 }
 
+/*
+ * Its process died, perhaps of it. When that is so again after it had been to
+ * the ladder, it was not by chance.
+ */
+static void
+charge(struct delivery *d, int64_t wall_ms)
+{
+	unsigned deaths = envelope_suspect_deaths(&d->envelope) + 1;
+	char *text;
+
+	if (deaths < TRIAL_DEATHS) {
+		envelope_suspect(&d->envelope, deaths);
+		put_off(d, "its consumer died");
+		return;
+	}
+	TAILQ_REMOVE(&d->window->suspects, d, ready);
+	envelope_suspect(&d->envelope, 0);
+	text = xasprintf("%u times its consumer died when this message was to "
+			 "be tried alone; no attempt is on record",
+	    deaths);
+	bury(d, ENVELOPE_CRASH, wall_ms, text);
+	free(text);
+}
+
+/* Whether the breaker would let it be tried, sooner or later. */
+static bool
+is_open(const struct window *w)
+{
+	return downstream_state(w->env.downstream) != BREAKER_CLOSED &&
+	    downstream_room(w->env.downstream) == 0;
+}
+
+/* A suspect that waits gets its trial, or goes back to the ladder. */
+static void
+try_alone(struct delivery *d)
+{
+	struct window *w = d->window;
+	struct trial *trial = w->env.trial;
+
+	if (w->handing_off || is_open(w)) {
+		put_off(d, w->handing_off ? "giving back" : "breaker open");
+		return;
+	}
+	if (!trial_take(trial, d) || trial_is_late(trial)) {
+		put_off(d, "not its turn");
+		return;
+	}
+	if (w->count[DELIVERY_RUNNING] > 0 || !has_room(w))
+		return;
+	trial_seal(trial);
+	if (!trial_may_start(trial))
+		return;
+	TAILQ_REMOVE(&w->suspects, d, ready);
+	start(d);
+}
+
+/* A suspect that waits: its trial, or what makes one needless. */
+static void
+try_suspect(struct delivery *d, int64_t wall_ms)
+{
+	struct window *w = d->window;
+	struct policy_decision decision = policy_admit(&w->policy, &d->envelope,
+	    d->message->body.len, wall_ms);
+
+	if (is_duplicate(d)) {
+		TAILQ_REMOVE(&w->suspects, d, ready);
+		settle_duplicate(d);
+	} else if (decision.act != POLICY_ATTEMPT) {
+		TAILQ_REMOVE(&w->suspects, d, ready);
+		turn_away(d, decision.reason, wall_ms);
+	} else if (trial_deaths(w->env.trial, &d->envelope) > 0) {
+		charge(d, wall_ms);
+	} else {
+		try_alone(d);
+	}
+}
+
+/* Whether nothing else may start, for the sake of one that is to be alone. */
+static bool
+try_suspects(struct window *w, int64_t wall_ms)
+{
+	struct delivery *d, *next;
+
+	for (d = TAILQ_FIRST(&w->suspects); d != NULL; d = next) {
+		next = TAILQ_NEXT(d, ready);
+		try_suspect(d, wall_ms);
+	}
+	return w->lone || !TAILQ_EMPTY(&w->suspects);
+}
+
 void
 window_work(struct window *w)
 {
@@ -462,9 +656,9 @@ window_work(struct window *w)
 	struct delivery *d;
 
 	reap(w);
-	if (w->handing_off)
+	if (try_suspects(w, wall_ms) || w->handing_off)
 		return;
-	while ((d = TAILQ_FIRST(&w->ready)) != NULL) {
+	while (!w->lone && (d = TAILQ_FIRST(&w->ready)) != NULL) {
 		struct policy_decision decision;
 
 		if (waits_again(d)) {
@@ -474,20 +668,26 @@ window_work(struct window *w)
 		}
 		decision = policy_admit(&w->policy, &d->envelope,
 		    d->message->body.len, wall_ms);
-		if (decision.act == POLICY_ATTEMPT && !has_room(w))
+		if (decision.act == POLICY_ATTEMPT &&
+		    (!has_room(w) ||
+			(is_lone(d) && w->count[DELIVERY_RUNNING] > 0)))
 			return;
 		TAILQ_REMOVE(&w->ready, d, ready);
 		if (is_duplicate(d))
 			settle_duplicate(d);
-		else if (decision.act == POLICY_ATTEMPT)
-			start(d);
-		else
+		else if (decision.act != POLICY_ATTEMPT)
 			turn_away(d, decision.reason, wall_ms);
+		else if (!w->ordered &&
+		    d->envelope.delivery_count >= SUSPECT_DELIVERIES)
+			suspect(d);
+		else
+			start(d);
 	}
 }
 
 /*
- * If only memory knows of its attempts: to the ladder with it. Not when it is
+ * If only memory knows of its attempts: to the ladder with it; and a suspect
+ * too, as giving it back would look like a death. Not when it is
  * ordered: it would come back behind what is behind it now.
  */
 static bool
@@ -495,6 +695,10 @@ save(struct delivery *d)
 {
 	if (d->window->ordered)
 		return false;
+	if (d->state == DELIVERY_WAITING && d->suspect) {
+		put_off(d, "giving back");
+		return true;
+	}
 	if (d->state == DELIVERY_HELD)
 		loop_timer_stop(d->window->env.loop, d->timer);
 	else if (d->state == DELIVERY_WAITING && d->unsaved)
@@ -511,8 +715,13 @@ window_hand_off(struct window *w)
 	struct delivery *d;
 
 	w->handing_off = true;
-	TAILQ_FOREACH(d, &w->unacked, link)
-		(void)save(d);
+	TAILQ_FOREACH(d, &w->unacked, link) {
+		/* Were it still tried at the end, that would look like death */
+		if (d->suspect && d->state == DELIVERY_RUNNING)
+			put_off(d, "giving back");
+		else
+			(void)save(d);
+	}
 }
 
 static void
@@ -520,6 +729,8 @@ drop(struct delivery *d)
 {
 	struct window *w = d->window;
 
+	if (d->suspect)
+		trial_lost(w->env.trial, &d->envelope);
 	switch (d->state) {
 	case DELIVERY_RUNNING:
 		d->channel = NULL;
@@ -527,7 +738,9 @@ drop(struct delivery *d)
 		TAILQ_INSERT_TAIL(&w->orphans, d, link);
 		return;
 	case DELIVERY_WAITING:
-		if (first_of_lane(d) == d)
+		if (d->suspect)
+			TAILQ_REMOVE(&w->suspects, d, ready);
+		else if (first_of_lane(d) == d)
 			TAILQ_REMOVE(&w->ready, d, ready);
 		break;
 	case DELIVERY_HELD:

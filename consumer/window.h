@@ -9,6 +9,10 @@
  * until it is acked, and an attempt whose channel has gone until its verdict:
  * two attempts with the same key never overlap. Nothing goes to the ladder.
  *
+ * What the broker took back SUSPECT_DELIVERIES times goes to the ladder as a
+ * suspect instead of to an attempt; its copy is tried alone (see trial.h). In
+ * an ordered pipeline it is tried in its turn, with nothing beside it.
+ *
  * The pipeline owns the window, gives it deliveries, calls window_work at the
  * end of each turn in which `wake` was called, and says when the channel has
  * gone. The window owns the deliveries and their messages; they are freed in
@@ -31,6 +35,7 @@
 #include "consumer/policy.h"
 #include "consumer/recall.h"
 #include "consumer/settle.h"
+#include "consumer/trial.h"
 #include "dlx/topology.h"
 
 /* What a window works with; all of it must outlive the window. */
@@ -44,6 +49,7 @@ struct window_env {
 	struct events *events;
 	struct meter *meter;
 	struct budget *budget;
+	struct trial *trial;
 	void (*wake)(void *arg); /* window_work is due */
 	void *arg;
 };
@@ -55,14 +61,16 @@ struct window {
 	struct dedup *dedup;   /* NULL: not asked for */
 	struct recall *recall; /* NULL: not ordered */
 	struct topology_pipeline_names names;
-	struct delivery_list unacked; /* in the order of their receipt */
-	struct delivery_list orphans; /* running, without a channel */
-	struct delivery_list ready;   /* waiting, and first of their lanes */
-	struct delivery_list done;    /* to be freed */
-	struct delivery_list spare;   /* memory for the next ones */
-	size_t count[DELIVERY_DONE];  /* in each state; orphans are running */
-	bool handing_off;	      /* see window_hand_off */
-	bool ordered;		      /* only then there are lanes */
+	struct delivery_list unacked;  /* in the order of their receipt */
+	struct delivery_list orphans;  /* running, without a channel */
+	struct delivery_list ready;    /* waiting, and first of their lanes */
+	struct delivery_list suspects; /* waiting for their trial */
+	struct delivery_list done;     /* to be freed */
+	struct delivery_list spare;    /* memory for the next ones */
+	size_t count[DELIVERY_DONE];   /* in each state; orphans are running */
+	bool handing_off;	       /* see window_hand_off */
+	bool lone;    /* one is running that nothing may run beside */
+	bool ordered; /* only then there are lanes */
 	struct lanes lanes;
 	/* Attempts, ever, that the downstream had a final answer to. */
 	uint64_t answers;
@@ -72,8 +80,8 @@ void window_init(struct window *, const struct window_env *);
 /* Cancels what is under way and frees everything. */
 void window_clear(struct window *);
 
-/* Takes a delivery and its message. */
-void window_receive(struct window *, struct rmq_channel *,
+/* Takes a delivery and its message. True: better have nothing beside it. */
+bool window_receive(struct window *, struct rmq_channel *,
     const struct rmq_delivery *);
 /* Frees what is done and starts what may start. */
 void window_work(struct window *);

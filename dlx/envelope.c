@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const reason_names[ENVELOPE_REASON_COUNT] = {
@@ -179,6 +180,36 @@ envelope_failed(struct envelope *e, const struct envelope_failure *failure)
 	set_error(e, failure->error);
 	set_failed_at(e, failure->at_ms);
 	add_history(e, failure);
+}
+
+void
+envelope_suspect(struct envelope *e, unsigned deaths)
+{
+	char class[ENVELOPE_CLASS_MAX] = ENVELOPE_SUSPECTED;
+
+	if (deaths > 0)
+		snprintf(class, sizeof(class), ENVELOPE_SUSPECTED ".%u",
+		    deaths);
+	set_class(e, class);
+}
+
+bool
+envelope_is_suspect(const struct envelope *e)
+{
+	return text_dotted_prefix(ENVELOPE_SUSPECTED, e->class.ptr,
+	    e->class.len);
+}
+
+unsigned
+envelope_suspect_deaths(const struct envelope *e)
+{
+	size_t at = strlen(ENVELOPE_SUSPECTED ".");
+
+	/* Never more than a few: one digit. */
+	if (!envelope_is_suspect(e) || e->class.len != at + 1 ||
+	    e->class.ptr[at] < '0' || e->class.ptr[at] > '9')
+		return 0;
+	return (unsigned)(e->class.ptr[at] - '0');
 }
 
 void

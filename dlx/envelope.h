@@ -33,6 +33,11 @@
 #define ENVELOPE_ERROR_MAX   512  /* bytes of an error text */
 #define ENVELOPE_JOB_MAX     64	  /* bytes of a job's id */
 #define ENVELOPE_HISTORY_MAX 1024 /* bytes of the history */
+/*
+ * The class of a message that may have killed who tried it, unrecorded; when
+ * it was tried alone and killed again, with how often: `crash.suspected.1`.
+ */
+#define ENVELOPE_SUSPECTED "crash.suspected"
 
 /* Why a message is dead. */
 enum envelope_reason {
@@ -133,6 +138,12 @@ struct envelope_failure {
 };
 /* Counts one failed attempt. */
 void envelope_failed(struct envelope *, const struct envelope_failure *);
+/* Marks it as a suspect of so many deaths; no attempt is counted. */
+void envelope_suspect(struct envelope *, unsigned deaths);
+/* Whether it is marked. */
+bool envelope_is_suspect(const struct envelope *);
+/* And with how many deaths. */
+unsigned envelope_suspect_deaths(const struct envelope *);
 /*
  * It is dead, at `at_ms`. `error` (NULL: keep the last attempt's) is for
  * deaths that no attempt explains: malformed, too large.

@@ -30,6 +30,8 @@ struct fake_call {
 struct fake_handler {
 	struct handler base;
 	struct fakes *fakes;
+	void (*die)(void *arg);
+	void *arg;
 	TAILQ_HEAD(, fake_call) calls;
 };
 
@@ -81,6 +83,34 @@ call_done(void *arg)
 	done(done_arg, &verdict);
 }
 
+/* Frees the call, too. */
+static void
+call_kill(void *arg)
+{
+	struct fake_handler *handler = ((struct fake_call *)arg)->handler;
+
+	handler->die(handler->arg);
+}
+
+/* Some at once, some when they have got somewhere. */
+static void
+begin(struct fake_call *call)
+{
+	struct fakes *fakes = call->fakes;
+	struct loop *loop = fakes->loop;
+	bool kills = fakes->hooks.kills != NULL &&
+	    fakes->hooks.kills(fakes->hooks.arg, call->lineage);
+
+	call->timer = loop_timer_new(loop, kills ? call_kill : call_done, call);
+	if (kills && sim_chance(loop, 0.5))
+		loop_timer_start(loop, call->timer, 0);
+	else
+		loop_timer_start(loop, call->timer,
+		    1 +
+			(int64_t)sim_below(loop,
+			    sim_chance(loop, 0.1) ? 5000 : 100));
+}
+
 static struct handler_call *
 fake_start(struct handler *base, const struct attempt *attempt,
     handler_done_cb *done, void *arg)
@@ -89,7 +119,6 @@ fake_start(struct handler *base, const struct attempt *attempt,
 	    container_of(base, struct fake_handler, base);
 	struct fake_call *call = xcalloc(1, sizeof(*call));
 	const uint8_t *body = attempt->body;
-	struct loop *loop = handler->fakes->loop;
 
 	assert(attempt->body_bytes >= 4);
 	call->base.handler = base;
@@ -103,9 +132,7 @@ fake_start(struct handler *base, const struct attempt *attempt,
 		    call->lineage);
 	call->done = done;
 	call->arg = arg;
-	call->timer = loop_timer_new(loop, call_done, call);
-	loop_timer_start(loop, call->timer,
-	    1 + (int64_t)sim_below(loop, sim_chance(loop, 0.1) ? 5000 : 100));
+	begin(call);
 	TAILQ_INSERT_TAIL(&handler->calls, call, link);
 	return &call->base;
 }
@@ -210,13 +237,15 @@ fakes_set_down(struct fakes *fakes, bool down)
 }
 
 struct handler *
-fakes_handler_new(struct fakes *fakes)
+fakes_handler_new(struct fakes *fakes, void (*die)(void *arg), void *arg)
 {
 	struct fake_handler *handler = xcalloc(1, sizeof(*handler));
 
 	handler->base.ops = &fake_ops;
 	handler->base.capacity = HANDLER_ANY;
 	handler->fakes = fakes;
+	handler->die = die;
+	handler->arg = arg;
 	TAILQ_INIT(&handler->calls);
 	return &handler->base;
 }

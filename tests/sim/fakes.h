@@ -21,6 +21,8 @@ struct fakes_hooks {
 	void (*attempt)(void *arg, uint32_t lineage, enum outcome);
 	/* One begins in a process that has another under way; or NULL. */
 	void (*overlapped)(void *arg, uint32_t lineage);
+	/* Whether to try that message kills the process; NULL: never. */
+	bool (*kills)(void *arg, uint32_t lineage);
 	void *arg;
 };
 
@@ -33,7 +35,9 @@ void fakes_set_rejecting(struct fakes *, double share);
 /* Down: every attempt and every probe fails. */
 void fakes_set_down(struct fakes *, bool down);
 
-struct handler *fakes_handler_new(struct fakes *);
+/* `die`: as of kill -9, from the loop; that frees the handler. */
+struct handler *fakes_handler_new(struct fakes *, void (*die)(void *arg),
+    void *arg);
 struct probe_driver *fakes_driver_new(struct fakes *);
 
 #endif

@@ -357,10 +357,9 @@ letter_copy_error(const void *props, size_t len, uint32_t lineage,
 }
 
 bool
-letter_is_malformed(const void *props, size_t len)
+letter_says(const void *props, size_t len, const char *header, const char *text)
 {
-	static const char malformed[] = "malformed";
-	const amqp_table_entry_t *reason = NULL;
+	const amqp_table_entry_t *entry = NULL;
 	amqp_basic_properties_t *decoded;
 	amqp_pool_t pool;
 	bool is;
@@ -369,11 +368,10 @@ letter_is_malformed(const void *props, size_t len)
 	init_amqp_pool(&pool, 4096);
 	decoded = decode(&pool, props, len);
 	if (decoded != NULL)
-		reason = find(decoded, "dlo-reason", &count);
-	is = reason != NULL &&
-	    reason->value.value.bytes.len == strlen(malformed) &&
-	    memcmp(reason->value.value.bytes.bytes, malformed,
-		strlen(malformed)) == 0;
+		entry = find(decoded, header, &count);
+	is = entry != NULL && entry->value.kind == AMQP_FIELD_KIND_UTF8 &&
+	    entry->value.value.bytes.len >= strlen(text) &&
+	    memcmp(entry->value.value.bytes.bytes, text, strlen(text)) == 0;
 	empty_amqp_pool(&pool);
 	return is;
 }

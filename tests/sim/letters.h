@@ -45,8 +45,9 @@ bool letter_may_be_malformed(enum letter);
  */
 const char *letter_copy_error(const void *props, size_t len, uint32_t lineage,
     int64_t *attempt);
-/* Whether a dead letter is one that no redrive may touch. */
-bool letter_is_malformed(const void *props, size_t len);
+/* Whether a header of ours is a text that begins so. */
+bool letter_says(const void *props, size_t len, const char *header,
+    const char *text);
 /* When a message may be tried again, by its history; 0: it says nothing. */
 int64_t letter_due_ms(const void *props, size_t len);
 

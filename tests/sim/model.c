@@ -203,6 +203,7 @@ model_entry_requeue(struct model_entry *entry)
 	check_hold(entry);
 	entry->holder = NULL;
 	entry->redelivered = true;
+	entry->returns++;
 	queue->unacked_count--;
 	if (queue->deleted) {
 		entry_delete(entry);
@@ -921,6 +922,22 @@ model_cancel_consumers(struct model *model, const char *name)
 }
 
 void
+model_age(struct model *model, const char *name, unsigned times)
+{
+	struct model_queue *queue = model_queue_find(model, name);
+	struct model_entry *entry;
+
+	if (queue == NULL || times == 0)
+		return;
+	TAILQ_FOREACH(entry, &queue->ready, link) {
+		if (entry->message->exchange[0] != '\0')
+			continue;
+		entry->returns += times;
+		entry->redelivered = true;
+	}
+}
+
+void
 model_close_a_channel(struct model *model)
 {
 	model_wire_close_a_channel(model->wire);
@@ -989,7 +1006,8 @@ model_each(const struct model *model, const char *name,
 	TAILQ_FOREACH(entry, &queue->ready, link) {
 		const struct model_message *message = entry->message;
 		const struct model_sight sight = { message->lineage, name,
-			buf_peek(&message->props), message->props.len };
+			buf_peek(&message->props), message->props.len,
+			entry->returns };
 
 		cb(arg, &sight);
 	}

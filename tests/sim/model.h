@@ -4,7 +4,8 @@
  * A small RabbitMQ in memory: it speaks AMQP bytes on a sim_net and does with
  * messages what 3.10 does (docs/broker-facts.md), as far as dlo can see it:
  * exchanges, quorum queues with TTL and dead-lettering, mandatory returns,
- * confirms late and out of order, redelivery in place when a channel goes.
+ * confirms late and out of order, redelivery in place when a channel goes, and
+ * how often in x-delivery-count.
  * It is written on librabbitmq alone, not on amqp/, to be a judge of it.
  *
  * A message's lineage is the big-endian number in the first four bytes of its
@@ -29,6 +30,7 @@ struct model_sight {
 	    *place; /* the queue it comes from, the exchange it goes to */
 	const void *props; /* raw */
 	size_t props_len;
+	unsigned returns; /* how often it was requeued there */
 };
 
 struct model_hooks {
@@ -82,6 +84,8 @@ bool model_publish_raw(struct model *, const char *queue, const void *body,
 void model_restart(struct model *);
 /* Ends every consumer of the queue, as when its leader moves. */
 void model_cancel_consumers(struct model *, const char *queue);
+/* As if what was published to the queue alone had been requeued so often. */
+void model_age(struct model *, const char *queue, unsigned times);
 /* Closes one random channel with 541, as the broker does in trouble. */
 void model_close_a_channel(struct model *);
 /* An alarm: connection.blocked, and no publish is read until it ends. */

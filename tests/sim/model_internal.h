@@ -46,6 +46,7 @@ struct model_entry {
 	uint64_t place;
 	int64_t due_us; /* expires; INT64_MAX: never */
 	bool redelivered;
+	unsigned returns;		 /* how often it was requeued */
 	struct model_channel *holder;	 /* unacked by; NULL: ready */
 	struct model_consumer *consumer; /* NULL: cancelled meanwhile */
 	uint64_t tag;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/compiler.h"
 #include "lib/xalloc.h"
 #include "tests/sim/model_internal.h"
 #include "tests/sim/sim_loop.h"
@@ -104,8 +105,41 @@ send_method(struct model_wire_conn *conn, uint16_t channel,
 	send_frame(conn, AMQP_FRAME_METHOD, channel, payload, (size_t)len + 4);
 }
 
+/* Appends the properties with the count among the headers. */
 static void
-send_content(struct model_channel *channel, const struct model_message *message)
+add_count(struct buf *out, const struct model_message *message, unsigned count)
+{
+	amqp_table_entry_t headers[64];
+	amqp_basic_properties_t *props;
+	amqp_bytes_t raw = { message->props.len, buf_peek(&message->props) };
+	amqp_bytes_t wire = { message->props.len + 64, NULL };
+	amqp_pool_t pool;
+	int i, used = 0, len;
+
+	init_amqp_pool(&pool, 4096);
+	if (amqp_decode_properties(AMQP_BASIC_CLASS, &pool, raw,
+		(void **)&props) < 0)
+		abort();
+	assert(props->headers.num_entries < (int)array_len(headers));
+	for (i = 0; i < props->headers.num_entries; i++)
+		headers[used++] = props->headers.entries[i];
+	headers[used].key = amqp_cstring_bytes("x-delivery-count");
+	headers[used].value.kind = AMQP_FIELD_KIND_I64;
+	headers[used++].value.value.i64 = count;
+	props->_flags |= AMQP_BASIC_HEADERS_FLAG;
+	props->headers.entries = headers;
+	props->headers.num_entries = used;
+	wire.bytes = buf_reserve(out, wire.len);
+	len = amqp_encode_properties(AMQP_BASIC_CLASS, props, wire);
+	assert(len > 0);
+	buf_claim(out, (size_t)len);
+	empty_amqp_pool(&pool);
+}
+
+/* `count`: of what was requeued; 0: it was not. */
+static void
+send_content(struct model_channel *channel, const struct model_message *message,
+    unsigned count)
 {
 	struct loop *loop = channel->conn->wire->model->loop;
 	struct buf header = { 0 };
@@ -114,7 +148,10 @@ send_content(struct model_channel *channel, const struct model_message *message)
 	buf_add_u16(&header, AMQP_BASIC_CLASS);
 	buf_add_u16(&header, 0);
 	buf_add_u64(&header, message->body.len);
-	buf_add(&header, buf_peek(&message->props), message->props.len);
+	if (count > 0)
+		add_count(&header, message, count);
+	else
+		buf_add(&header, buf_peek(&message->props), message->props.len);
 	send_frame(channel->conn, AMQP_FRAME_HEADER, channel->number,
 	    buf_peek(&header), header.len);
 	buf_clear(&header);
@@ -130,10 +167,10 @@ send_content(struct model_channel *channel, const struct model_message *message)
 static void
 tell(const struct model *model,
     void (*hook)(void *arg, const struct model_sight *),
-    const struct model_message *message, const char *place)
+    const struct model_message *message, const char *place, unsigned returns)
 {
 	const struct model_sight sight = { message->lineage, place,
-		buf_peek(&message->props), message->props.len };
+		buf_peek(&message->props), message->props.len, returns };
 
 	if (hook != NULL && message->is_copy)
 		hook(model->arg, &sight);
@@ -156,9 +193,9 @@ model_wire_deliver(struct model_consumer *consumer, struct model_entry *entry)
 	deliver.routing_key = amqp_cstring_bytes(entry->message->key);
 	send_method(channel->conn, channel->number, AMQP_BASIC_DELIVER_METHOD,
 	    &deliver);
-	send_content(channel, entry->message);
+	send_content(channel, entry->message, entry->returns);
 	tell(entry->queue->model, entry->queue->model->hooks->delivered,
-	    entry->message, entry->queue->name);
+	    entry->message, entry->queue->name, entry->returns);
 }
 
 /* Publishes on their way to a verdict. */
@@ -195,7 +232,7 @@ publish_enqueue(struct model_channel *channel, struct model_publish *publish)
 	ret.routing_key = amqp_cstring_bytes(publish->message->key);
 	send_method(channel->conn, channel->number, AMQP_BASIC_RETURN_METHOD,
 	    &ret);
-	send_content(channel, publish->message);
+	send_content(channel, publish->message, 0);
 }
 
 static void
@@ -256,7 +293,7 @@ channel_publish(struct model_channel *channel, struct model_message *message)
 	}
 	model->load.publishes++;
 	publish = xcalloc(1, sizeof(*publish));
-	tell(model, model->hooks->published, message, message->exchange);
+	tell(model, model->hooks->published, message, message->exchange, 0);
 	publish->channel = channel;
 	publish->message = message;
 	publish->mandatory = channel->mandatory;

@@ -22,14 +22,26 @@ struct process {
 	struct loop_timer *start;
 	bool ended, draining;
 	int exit_code;
-	unsigned failures;
+	unsigned failures, deaths;
 };
+
+/* A message has killed it; systemd starts it again. */
+static void
+die(void *arg)
+{
+	struct process *process = arg;
+
+	process->deaths++;
+	(void)process_kill(process);
+	if (!process->draining)
+		process_start(process, RESTART_MS);
+}
 
 static struct handler *
 make_handler(void *arg, const struct conf_downstream *conf)
 {
 	(void)conf;
-	return fakes_handler_new(((struct process *)arg)->env.fakes);
+	return fakes_handler_new(((struct process *)arg)->env.fakes, die, arg);
 }
 
 static struct probe_driver *
@@ -201,6 +213,12 @@ unsigned
 process_failures(const struct process *process)
 {
 	return process->failures;
+}
+
+unsigned
+process_deaths(const struct process *process)
+{
+	return process->deaths;
 }
 
 struct sim_net *

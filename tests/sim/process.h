@@ -45,6 +45,8 @@ bool process_is_over(const struct process *);
 int process_exit_code(const struct process *);
 /* How often it ended with an error, and was started again. */
 unsigned process_failures(const struct process *);
+/* How often a message killed it, and it was started again. */
+unsigned process_deaths(const struct process *);
 struct sim_net *process_net(struct process *);
 
 #endif

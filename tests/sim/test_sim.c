@@ -37,6 +37,8 @@ print_report(const struct world_report *report)
 	    report->seed,
 	    report->calm	  ? " (calm)"
 		: report->ordered ? " (ordered)"
+		: report->poison  ? " (poison)"
+		: report->outage  ? " (outage)"
 				  : "",
 	    report->messages, report->processed, report->twice, report->dead,
 	    report->attempts, trouble->kills, trouble->cuts, trouble->restarts,
@@ -44,6 +46,11 @@ print_report(const struct world_report *report)
 	    load->channels, load->publishes, (double)report->virtual_ms / 1000,
 	    report->violation[0] == '\0' ? "" : ": VIOLATION ",
 	    report->violation);
+	if (report->poison || report->outage)
+		printf("# %u culprits killed %u times, %u copies of suspects, "
+		       "nothing was taken back more than %u times\n",
+		    report->culprits, report->deaths, report->suspects,
+		    report->most_returns);
 	fflush(stdout);
 }
 

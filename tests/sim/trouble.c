@@ -204,19 +204,28 @@ wait_for_next(struct trouble *t)
 }
 
 static void
-strike(void *arg)
+draw_trouble(struct trouble *t)
 {
 	static void (*const makers[])(struct trouble *) = { make_restart,
 		make_cut, make_cut, make_kill, make_kill, make_unbind,
 		make_block, make_cancel, make_channel_error, make_outage,
 		make_hang, make_deletion, make_flow, make_refusal,
 		make_sickness };
+	/* The first few are those of an outage. */
+	size_t count = t->env.outage ? 5 : array_len(makers);
+
+	makers[sim_below(t->env.loop, count)](t);
+}
+
+static void
+strike(void *arg)
+{
 	struct trouble *t = arg;
 
 	if (!loop_timer_pending(t->env.loop, t->relief)) {
 		t->relieve = relieve_nothing;
 		t->longest_ms = 20000;
-		makers[sim_below(t->env.loop, array_len(makers))](t);
+		draw_trouble(t);
 		loop_timer_start(t->env.loop, t->relief,
 		    500 +
 			(int64_t)sim_below(t->env.loop,
@@ -258,6 +267,11 @@ trouble_start(struct trouble *t)
 {
 	struct loop *loop = t->env.loop;
 
+	if (t->env.outage) {
+		t->per_s = 1.0 / 300;
+		wait_for_next(t);
+		return;
+	}
 	t->rates.nack = sim_chance(loop, 0.5) ? 0.1 : 0;
 	t->rates.late = sim_chance(loop, 0.5) ? 0.05 : 0;
 	t->rates.mute = sim_chance(loop, 0.3) ? 0.01 : 0;

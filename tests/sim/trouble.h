@@ -7,6 +7,7 @@
 #ifndef DLO_TESTS_TROUBLE_H
 #define DLO_TESTS_TROUBLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct trouble_env {
 	struct process **processes;
 	size_t process_count;
 	const char *work_queue;
+	bool outage; /* only what makes the broker take messages back */
 };
 
 struct trouble_count {

@@ -37,12 +37,16 @@
 #define PEACE_US   (4 * 3600 * INT64_C(1000000))
 #define LOOK_US	   INT64_C(1000000)
 #define MESSAGES   120
+/* How long an outage lasts, and how many processes a culprit may kill. */
+#define OUTAGE_US  (6 * 3600 * INT64_C(1000000))
+#define MAX_DEATHS 12
 /* hold_max, drain_timeout, and what it takes to see that a peer is dead. */
 #define HOLD_MAX_MS (60000 + 20000 + 40000)
 /* A storm is more of anything than this, and so much more in a second. */
 #define MAX_CONNECTIONS 100
 #define MAX_CHANNELS	300
 #define MAX_PUBLISHES	400
+#define MAX_SUSPECTS	4000
 #define MAX_STEPS	UINT64_C(20000000)
 #define WORK_QUEUE	"orders"
 #define DEAD_LETTERS	"orders.dlq"
@@ -50,7 +54,9 @@
 
 struct message {
 	enum letter letter;
+	bool poison;
 	bool dead;
+	bool dead_of_crash;
 	bool deleted; /* a copy of it went with its queue */
 	unsigned processed, attempts;
 };
@@ -126,6 +132,9 @@ on_published(void *arg, const struct model_sight *sight)
 	if (error == NULL &&
 	    attempt > (int64_t)world->messages[sight->lineage].attempts)
 		error = "it tells of attempts that never were";
+	if (letter_says(sight->props, sight->props_len, "dlo-class",
+		"crash.suspected"))
+		world->report->suspects++;
 	if (error == NULL)
 		return;
 	snprintf(what, sizeof(what), "the copy of message %u for %s: %s",
@@ -142,6 +151,8 @@ on_delivered(void *arg, const struct model_sight *sight)
 
 	if (strcmp(sight->place, WORK_QUEUE) != 0)
 		return;
+	if (sight->returns > world->report->most_returns)
+		world->report->most_returns = sight->returns;
 	early_ms = letter_due_ms(sight->props, sight->props_len) -
 	    loop_wall_ms(world->loop);
 	if (early_ms <= 0)
@@ -171,7 +182,21 @@ on_attempt(void *arg, uint32_t lineage, enum outcome outcome)
 		message->processed++;
 }
 
+static bool
+on_kills(void *arg, uint32_t lineage)
+{
+	return ((struct world *)arg)->messages[lineage].poison;
+}
+
 /* The producer. */
+
+/* No redrive runs, which would try again what is dead. */
+static bool
+is_final(const struct world *world)
+{
+	return world->report->calm || world->report->poison ||
+	    world->report->outage;
+}
 
 static enum letter
 draw_letter(struct world *world)
@@ -179,7 +204,8 @@ draw_letter(struct world *world)
 	static const enum letter rare[] = { LETTER_BIG, LETTER_HUGE,
 		LETTER_DEEP };
 
-	if (world->report->calm || sim_chance(world->loop, 0.5))
+	if (world->report->calm || world->report->outage ||
+	    world->messages[world->next].poison || sim_chance(world->loop, 0.5))
 		return LETTER_PLAIN;
 	if (sim_chance(world->loop, 0.02))
 		return rare[sim_below(world->loop, array_len(rare))];
@@ -206,6 +232,9 @@ produce(void *arg)
 	if (world->next < MESSAGES)
 		loop_timer_start(world->loop, world->producer,
 		    (int64_t)sim_below(world->loop, 1000));
+	else if (world->report->outage)
+		/* Others that we do not simulate had them, again and again. */
+		model_age(world->model, WORK_QUEUE, 40);
 }
 
 /* The end. */
@@ -243,7 +272,9 @@ look_for_redrivable(void *arg, const struct model_sight *sight)
 {
 	bool *found = arg;
 
-	*found = *found || !letter_is_malformed(sight->props, sight->props_len);
+	*found = *found ||
+	    !letter_says(sight->props, sight->props_len, "dlo-reason",
+		"malformed");
 }
 
 /* ... and redrive has brought back what it may. */
@@ -261,7 +292,7 @@ is_at_peace(void *arg)
 		return false;
 	/* Not at every step: it takes long. */
 	world->look_us = now_us + LOOK_US;
-	if (!world->report->calm)
+	if (!is_final(world))
 		model_each(world->model, DEAD_LETTERS, look_for_redrivable,
 		    &left);
 	return !left;
@@ -275,11 +306,63 @@ count_dead(void *arg, const struct model_sight *sight)
 	char what[128];
 
 	message->dead = true;
-	if (!letter_is_malformed(sight->props, sight->props_len) ||
+	message->dead_of_crash =
+	    letter_says(sight->props, sight->props_len, "dlo-reason", "crash");
+	if (message->dead_of_crash && !message->poison) {
+		snprintf(what, sizeof(what),
+		    "message %u is dead as crash, and innocent",
+		    sight->lineage);
+		violated(world, what);
+	}
+	if (!letter_says(sight->props, sight->props_len, "dlo-reason",
+		"malformed") ||
 	    letter_may_be_malformed(message->letter))
 		return;
 	snprintf(what, sizeof(what), "message %u is dead as malformed",
 	    sight->lineage);
+	violated(world, what);
+}
+
+static void
+check_poison(struct world *world, const struct message *message, unsigned i)
+{
+	char what[128];
+
+	if (!message->poison)
+		return;
+	world->report->culprits++;
+	if (message->dead_of_crash || message->deleted)
+		return;
+	snprintf(what, sizeof(what), "message %u kills, and is not dead of it",
+	    i);
+	violated(world, what);
+}
+
+static void
+check_deaths(struct world *world)
+{
+	struct world_report *report = world->report;
+	char what[128];
+
+	for (int i = 0; i < CONSUMERS; i++)
+		report->deaths += process_deaths(world->processes[i]);
+	if (report->deaths <= MAX_DEATHS * report->culprits)
+		return;
+	snprintf(what, sizeof(what), "%u messages killed %u times",
+	    report->culprits, report->deaths);
+	violated(world, what);
+}
+
+static void
+check_outage(struct world *world)
+{
+	char what[128];
+
+	if (world->report->dead == 0 && world->report->most_returns >= 10)
+		return;
+	snprintf(what, sizeof(what),
+	    "an outage: %u dead, none taken back more than %u times",
+	    world->report->dead, world->report->most_returns);
 	violated(world, what);
 }
 
@@ -321,12 +404,15 @@ check_load(struct world *world)
 	world->report->load = *load;
 	if (load->connections <= MAX_CONNECTIONS + s / 10 &&
 	    load->channels <= MAX_CHANNELS + s &&
-	    load->publishes <= MAX_PUBLISHES + s / 2)
+	    load->publishes - world->report->suspects <=
+		MAX_PUBLISHES + s / 2 &&
+	    world->report->suspects <= MAX_SUSPECTS)
 		return;
 	snprintf(what, sizeof(what),
 	    "a storm: %" PRIu64 " connections, %" PRIu64 " channels, %" PRIu64
-	    " publishes",
-	    load->connections, load->channels, load->publishes);
+	    " publishes, %u of them of suspects",
+	    load->connections, load->channels, load->publishes,
+	    world->report->suspects);
 	violated(world, what);
 }
 
@@ -352,6 +438,7 @@ check_end(struct world *world)
 			violated(world, what);
 		}
 		if (message->attempts == 0 && message->dead &&
+		    !message->poison &&
 		    !letter_may_die_untried(message->letter)) {
 			snprintf(what, sizeof(what),
 			    "message %u of kind %d is dead, and was not tried",
@@ -360,7 +447,11 @@ check_end(struct world *world)
 		}
 		if (report->calm)
 			check_calm(world, message, i);
+		check_poison(world, message, i);
 	}
+	check_deaths(world);
+	if (report->outage)
+		check_outage(world);
 }
 
 static void
@@ -368,7 +459,8 @@ make_peace(struct world *world)
 {
 	trouble_end(world->trouble);
 	world->report->trouble = *trouble_count(world->trouble);
-	fakes_set_failing(world->fakes, 0.05);
+	fakes_set_failing(world->fakes, world->report->outage ? 0 : 0.05);
+	fakes_set_down(world->fakes, false);
 }
 
 static bool
@@ -376,7 +468,9 @@ trouble_is_over(void *arg)
 {
 	struct world *world = arg;
 
-	return count_step(world) || loop_now_us(world->loop) > TROUBLE_US;
+	int64_t us = world->report->outage ? OUTAGE_US : TROUBLE_US;
+
+	return count_step(world) || loop_now_us(world->loop) > us;
 }
 
 static bool
@@ -434,7 +528,7 @@ end_processes(struct world *world)
 static void
 world_live(struct world *world)
 {
-	(void)run_for(world, TROUBLE_US + 1, trouble_is_over);
+	(void)run_for(world, OUTAGE_US + 1, trouble_is_over);
 	make_peace(world);
 	if (!run_for(world, PEACE_US, is_at_peace))
 		not_settled(world);
@@ -448,8 +542,9 @@ world_live(struct world *world)
 static struct conf *
 world_conf(const struct world_report *report, bool more)
 {
-	static struct conf *all[2][2][2];
-	struct conf **kept = &all[report->calm][report->ordered][more];
+	static struct conf *all[2][2][2][2];
+	struct conf **kept =
+	    &all[report->calm][report->ordered][report->outage][more];
 	static const char rules[] =
 	    "      rules:\n"
 	    "        - {class: http.connect, attempts: 3, cap: 1m}\n"
@@ -480,6 +575,7 @@ world_conf(const struct world_report *report, bool more)
 	    "    order: %s\n"
 	    "    dedup: %s\n"
 	    "    retry:\n"
+	    "      attempts: %d\n"
 	    "      cap: 30s\n"
 	    "      deadline: %s\n"
 	    "%s"
@@ -490,8 +586,9 @@ world_conf(const struct world_report *report, bool more)
 	    "      only: {}\n"
 	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
 	    report->calm ? 1000 : 5, report->ordered ? "strict" : "none",
-	    more ? "message_id" : "none", report->ordered ? "1m" : "24h",
-	    more ? rules : "");
+	    more ? "message_id" : "none", report->outage ? 10000 : 6,
+	    report->ordered ? "1m" : "24h",
+	    more && !report->outage ? rules : "");
 	close(fd);
 	*kept =
 	    conf_load(path, CONF_ROLE_CONSUMER | CONF_ROLE_REDRIVE, &errors);
@@ -526,8 +623,9 @@ make_trouble(struct world *world)
 		.model = world->model,
 		.fakes = world->fakes,
 		.processes = world->processes,
-		.process_count = PROCESSES,
+		.process_count = is_final(world) ? CONSUMERS : PROCESSES,
 		.work_queue = WORK_QUEUE,
+		.outage = world->report->outage,
 	};
 
 	world->trouble = trouble_new(&env);
@@ -535,10 +633,25 @@ make_trouble(struct world *world)
 		trouble_start(world->trouble);
 }
 
+/* What is special about this world. */
+static void
+prepare(struct world *world)
+{
+	unsigned culprits = 1 + (unsigned)sim_below(world->loop, 3);
+
+	if (world->report->outage) {
+		fakes_set_failing(world->fakes, 0);
+		fakes_set_rejecting(world->fakes, 0);
+		fakes_set_down(world->fakes, true);
+	}
+	for (unsigned i = 0; world->report->poison && i < culprits; i++)
+		world->messages[sim_below(world->loop, MESSAGES)].poison = true;
+}
+
 static void
 world_open(struct world *world, uint64_t seed)
 {
-	struct fakes_hooks hooks = { on_attempt, NULL, world };
+	struct fakes_hooks hooks = { .attempt = on_attempt, .arg = world };
 	struct process_env env;
 	struct loop *loop;
 	int i;
@@ -549,6 +662,8 @@ world_open(struct world *world, uint64_t seed)
 	world->model = model_new(loop, &model_hooks, world);
 	if (world->report->ordered)
 		hooks.overlapped = on_overlapped;
+	if (world->report->poison)
+		hooks.kills = on_kills;
 	world->fakes = fakes_new(loop, &hooks);
 	env = (struct process_env){ loop, world->model, world->fakes,
 		world->conf };
@@ -557,13 +672,14 @@ world_open(struct world *world, uint64_t seed)
 	model_set_hold_max(world->model, HOLD_MAX_MS);
 	fakes_set_failing(world->fakes, loop_random_unit(loop) * 0.5);
 	fakes_set_rejecting(world->fakes, 0.1);
+	prepare(world);
 	for (i = 0; i < PROCESSES; i++) {
 		world->processes[i] =
 		    process_new(i < CONSUMERS ? PROCESS_CONSUMER
 					      : PROCESS_REDRIVE,
 			&env);
 		/* Redriven messages are tried again: not on a calm day. */
-		if (i < CONSUMERS || !world->report->calm)
+		if (i < CONSUMERS || !is_final(world))
 			process_start(world->processes[i], i * 500);
 	}
 	loop_timer_start(loop, world->producer, 5000);
@@ -605,6 +721,8 @@ world_run(uint64_t seed, struct world_report *report)
 	report->seed = seed;
 	report->calm = seed % WORLD_CALM_EVERY == 0;
 	report->ordered = seed % WORLD_ORDERED_EVERY == WORLD_ORDERED_FIRST;
+	report->poison = seed % WORLD_POISON_EVERY == WORLD_POISON_FIRST;
+	report->outage = seed % WORLD_OUTAGE_EVERY == WORLD_OUTAGE_FIRST;
 	world->report = report;
 	world_open(world, seed);
 	world_live(world);

@@ -19,12 +19,23 @@
 /* In these the pipeline is strictly ordered; none of them is calm. */
 #define WORLD_ORDERED_EVERY 8
 #define WORLD_ORDERED_FIRST 3
+/* In these some messages kill the process that tries them. */
+#define WORLD_POISON_EVERY 8
+#define WORLD_POISON_FIRST 5
+/* In these the downstream is away for hours. */
+#define WORLD_OUTAGE_EVERY 16
+#define WORLD_OUTAGE_FIRST 6
 
 struct world_report {
 	uint64_t seed;
 	/* Only the downstream fails, no redrive: stricter rules hold. */
 	bool calm;
 	bool ordered; /* one attempt at a time in each process */
+	/* No redrive in these two. */
+	bool poison; /* a few messages kill who tries them */
+	bool outage; /* a long one; nothing else fails */
+	unsigned culprits, deaths, most_returns;
+	unsigned suspects; /* copies that were published */
 	unsigned messages, processed, dead, attempts, twice, failures;
 	struct trouble_count trouble;
 	struct model_load load;
