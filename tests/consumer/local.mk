@@ -12,7 +12,8 @@ check_PROGRAMS += \
 	tests/consumer/test_order \
 	tests/consumer/test_policy \
 	tests/consumer/test_recall \
-	tests/consumer/test_rules
+	tests/consumer/test_rules \
+	tests/consumer/test_trial
 tests_consumer_test_budget_SOURCES = tests/consumer/test_budget.c tests/unit.h
 tests_consumer_test_budget_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_carry_SOURCES = tests/consumer/test_carry.c tests/unit.h
@@ -40,3 +41,6 @@ tests_consumer_test_recall_SOURCES = tests/consumer/test_recall.c \
 tests_consumer_test_recall_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_rules_SOURCES = tests/consumer/test_rules.c tests/unit.h
 tests_consumer_test_rules_LDADD = $(CONSUMER_TESTS_LDADD)
+tests_consumer_test_trial_SOURCES = tests/consumer/test_trial.c \
+	tests/sim/sim_loop.c tests/sim/sim_loop.h tests/unit.h
+tests_consumer_test_trial_LDADD = $(CONSUMER_TESTS_LDADD)

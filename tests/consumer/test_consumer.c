@@ -47,8 +47,10 @@ static struct {
 	int exit_code;
 	/* The downstream: what it says, and what it saw. */
 	enum outcome outcome;
+	const char *class; /* NULL: one that does count for the breaker */
 	struct call *calls;
 	unsigned attempts, oks, most_calls, now_calls;
+	unsigned alone; /* attempts that were to have nothing beside them */
 	/* Lineages that the handler has called ok. */
 	bool done[LINEAGES];
 	unsigned inversions; /* called ok before one that was published first */
@@ -99,6 +101,10 @@ on_called(void *arg)
 	struct verdict v;
 
 	verdict_init(&v, world.outcome, "test.%d", (int)world.outcome);
+	if (world.class != NULL) {
+		verdict_init(&v, world.outcome, "%s", world.class);
+		v.counts = false;
+	}
 	if (world.outcome == OUTCOME_OK) {
 		if (overtakes(lineage_of(call->attempt)))
 			world.inversions++;
@@ -126,6 +132,7 @@ start_call(struct handler *h, const struct attempt *attempt,
 		world.calls->prev = &call->next;
 	world.calls = call;
 	world.attempts++;
+	world.alone += attempt->alone;
 	if (++world.now_calls > world.most_calls)
 		world.most_calls = world.now_calls;
 	loop_timer_start(world.loop, call->timer, world.handler_ms);
@@ -982,6 +989,182 @@ a_drain_ends_with_its_last_attempt(void **state)
 	tear_down();
 }
 
+/* What the policy reads at each verdict is changed while it runs. */
+static void
+restart_consumer(void)
+{
+	consumer_free(world.consumer);
+	pass(1);
+	start_consumer();
+	await(world.ready);
+}
+
+static void
+assert_dead_of_crash(unsigned count)
+{
+	await(is_settled());
+	assert_int_equal(model_depth(world.model, "q.dlq"), count);
+	assert_true(metric("dlo_dead_lettered_total{pipeline=\"p\","
+			   "reason=\"crash\"} ") == count);
+}
+
+/* In memory, on the ladder, over a restart, and in order. */
+static void
+a_crash_is_tried_again_alone_and_once(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 4; way++) {
+		set_up((uint64_t)(40 + way));
+		world.outcome = OUTCOME_RETRY;
+		world.class = "crash.SIGSEGV";
+		if (way > 0)
+			world.pipeline.retry.hold_ms = 0;
+		if (way == 3)
+			world.pipeline.order = CONF_ORDER_STRICT;
+		restart_consumer();
+		publish(1);
+		await(world.attempts == 1);
+		assert_int_equal(world.alone, 0);
+		if (way == 2) {
+			await(model_depth(world.model, "q") == 0);
+			restart_consumer();
+		}
+		assert_dead_of_crash(1);
+		assert_int_equal(world.attempts, 2);
+		assert_int_equal(world.alone, 1);
+		drain();
+		tear_down();
+	}
+}
+
+/* Nor does the breaker mind. */
+static void
+crashes_of_many_open_no_breaker(void **state)
+{
+	(void)state;
+	set_up(45);
+	world.outcome = OUTCOME_RETRY;
+	world.class = "crash.exit";
+	await(world.ready);
+	publish(50);
+	assert_dead_of_crash(50);
+	assert_int_equal(world.attempts, 100);
+	assert_int_equal(world.alone, 50);
+	assert_true(metric("dlo_breaker_opened_total{downstream=\"d\"} ") == 0);
+	drain();
+	tear_down();
+}
+
+static void
+another_failure_makes_it_ordinary_again(void **state)
+{
+	(void)state;
+	set_up(46);
+	world.outcome = OUTCOME_RETRY;
+	world.class = "crash.SIGSEGV";
+	await(world.ready);
+	publish(1);
+	await(world.attempts == 1);
+	await(world.now_calls == 0);
+	world.class = "test.other";
+	await(world.attempts == 2);
+	await(world.now_calls == 0);
+	world.class = "crash.SIGSEGV";
+	await(world.attempts == 3);
+	await(world.now_calls == 0);
+	world.outcome = OUTCOME_OK;
+	await(is_settled());
+	assert_int_equal(world.oks, 1);
+	assert_int_equal(world.attempts, 4);
+	assert_int_equal(world.alone, 2);
+	drain();
+	tear_down();
+}
+
+/* Messages that the broker has taken back so often wait for a new consumer. */
+static void
+await_old_ones(unsigned count, unsigned taken_back)
+{
+	await(world.ready);
+	consumer_free(world.consumer);
+	pass(1);
+	publish(count);
+	model_age(world.model, "q", taken_back);
+	start_consumer();
+	await(is_settled());
+	assert_int_equal(model_total(world.model), 0);
+	assert_int_equal(world.oks, count);
+	assert_int_equal(world.attempts, count);
+	drain();
+	tear_down();
+}
+
+static void
+what_was_taken_back_too_often_is_tried_alone(void **state)
+{
+	(void)state;
+	set_up(50);
+	await_old_ones(20, 3);
+	assert_int_equal(world.alone, 20);
+	assert_int_equal(world.most_calls, 1);
+	/* One at a time, but as it is. */
+	set_up(51);
+	await_old_ones(20, 2);
+	assert_int_equal(world.alone, 0);
+	assert_int_equal(world.most_calls, 1);
+	set_up(52);
+	await_old_ones(20, 1);
+	assert_int_equal(world.alone, 0);
+	assert_int_equal(world.most_calls, 8);
+}
+
+static void
+without_retries_it_is_tried_alone_too(void **state)
+{
+	(void)state;
+	set_up(53);
+	world.conf.features.retry = false;
+	await_old_ones(5, 10);
+	assert_int_equal(world.alone, 5);
+}
+
+/* Neither to the ladder nor dead, and nothing beside it. */
+static void
+an_ordered_one_is_tried_in_its_turn(void **state)
+{
+	(void)state;
+	set_up(54);
+	world.pipeline.order = CONF_ORDER_ROUTING_KEY;
+	await_old_ones(20, 10);
+	assert_int_equal(world.alone, 20);
+	assert_int_equal(world.most_calls, 1);
+	assert_int_equal(world.inversions, 0);
+}
+
+/* The ones that the breaker lets nobody try are not kept in memory. */
+static void
+a_suspect_waits_for_no_breaker(void **state)
+{
+	(void)state;
+	set_up(55);
+	world.pipeline.retry.attempts = 1000;
+	world.outcome = OUTCOME_RETRY;
+	await(world.ready);
+	publish(20);
+	await(metric("dlo_breaker_state{downstream=\"d\"} ") == 2);
+	model_age(world.model, "q", 5);
+	model_restart(world.model);
+	sim_net_cut(world.net, 1);
+	pass(60 * MINUTE);
+	assert_int_equal(model_depth(world.model, "q.dlq"), 0);
+	world.outcome = OUTCOME_OK;
+	await(is_settled());
+	assert_int_equal(model_total(world.model), 0);
+	assert_int_equal(world.oks, 20);
+	drain();
+	tear_down();
+}
+
 int
 main(void)
 {
@@ -992,6 +1175,13 @@ main(void)
 		cmocka_unit_test(a_missing_exchange_for_events_harms_nothing),
 		cmocka_unit_test(rejected_ones_are_dead),
 		cmocka_unit_test(retries_use_up_their_attempts),
+		cmocka_unit_test(a_crash_is_tried_again_alone_and_once),
+		cmocka_unit_test(crashes_of_many_open_no_breaker),
+		cmocka_unit_test(another_failure_makes_it_ordinary_again),
+		cmocka_unit_test(what_was_taken_back_too_often_is_tried_alone),
+		cmocka_unit_test(without_retries_it_is_tried_alone_too),
+		cmocka_unit_test(an_ordered_one_is_tried_in_its_turn),
+		cmocka_unit_test(a_suspect_waits_for_no_breaker),
 		cmocka_unit_test(an_open_breaker_stops_consumption),
 		cmocka_unit_test(an_outage_gives_back_once),
 		cmocka_unit_test(a_restarted_broker_is_resumed),

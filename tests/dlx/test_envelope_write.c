@@ -762,11 +762,55 @@ cuts_undecodable_properties_that_fill_the_frame(void **state)
 	assert_int_equal(fit, ENVELOPE_FIT_CUT);
 }
 
+/* Nothing else is: no attempt was made. */
+static void
+marks_a_suspect_by_its_class(void **state)
+{
+	static const struct {
+		const char *class;
+		bool suspect;
+		unsigned deaths;
+	} classes[] = {
+		{ "crash.suspected", true, 0 },
+		{ "crash.suspected.1", true, 1 },
+		{ "crash.suspected.x", true, 0 },
+		{ "crash.suspected.10", true, 0 },
+		{ "crash.suspected.", true, 0 },
+		{ "crash.suspectedly", false, 0 },
+		{ "crash", false, 0 },
+		{ "", false, 0 },
+	};
+	struct letter letter = { .message_id = "m-1", .delivery_mode = 2 };
+	struct envelope e;
+
+	(void)state;
+	letter_read(&letter, &letter_work, &e);
+	assert_false(envelope_is_suspect(&e));
+	envelope_suspect(&e, 0);
+	assert_true(envelope_is_suspect(&e));
+	assert_copy(&e,
+	    " dlo-id=m-1 dlo-attempt=0 dlo-class=crash.suspected"
+	    " dlo-exchange= dlo-routing-key= dlo-queue=orders");
+	envelope_suspect(&e, 2);
+	assert_int_equal(envelope_suspect_deaths(&e), 2);
+	envelope_clear(&e);
+	letter_clear(&letter);
+	for (size_t i = 0; i < array_len(classes); i++) {
+		e = (struct envelope){
+			.class = rmq_slice_of(classes[i].class),
+		};
+		assert_int_equal(envelope_is_suspect(&e), classes[i].suspect);
+		assert_int_equal(envelope_suspect_deaths(&e),
+		    classes[i].deaths);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_the_story_of_a_retry),
+		cmocka_unit_test(marks_a_suspect_by_its_class),
 		cmocka_unit_test(reads_back_what_it_wrote),
 		cmocka_unit_test(keeps_every_foreign_header_as_it_is),
 		cmocka_unit_test(removes_what_loses_or_diverts_messages),
