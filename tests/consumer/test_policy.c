@@ -503,6 +503,9 @@ static const struct {
 	{ "crash.SIGABRT", 4, true, ENVELOPE_CRASH },
 	{ "crash.SIGSEGV", 19, true, NONE },
 	{ "crash", 3, true, NONE },
+	/* What it failed with before is not known any more. */
+	{ "crash.suspected", 99, true, NONE },
+	{ "crash.suspected.1", 99, true, NONE },
 	{ "crashed.SIGABRT", 4, false, ENVELOPE_ATTEMPTS_EXHAUSTED },
 	{ "http.503", 3, false, NONE },
 	{ "", 0, false, NONE },
