@@ -43,7 +43,9 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/trial.c \
 	consumer/trial.h \
 	consumer/window.c \
-	consumer/window.h
+	consumer/window.h \
+	consumer/window_trial.c \
+	consumer/window_trial.h
 
 bin_PROGRAMS += dlo-consumer
 dlo_consumer_SOURCES = consumer/main.c

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "consumer/window_trial.h"
 #include "lib/compiler.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
@@ -243,8 +244,8 @@ window_receive(struct window *w, struct rmq_channel *channel,
 }
 
 /* To the dead-letter queue. `error`: see envelope_dead. */
-static void
-bury(struct delivery *d, enum envelope_reason reason, int64_t wall_ms,
+void
+window_bury(struct delivery *d, enum envelope_reason reason, int64_t wall_ms,
     const char *error)
 {
 	envelope_dead(&d->envelope, reason, wall_ms, error);
@@ -262,48 +263,11 @@ send_off(struct delivery *d, int64_t due_us)
 }
 
 /* To the ladder as what it is; that is no retry. */
-static void
-send_aside(struct delivery *d, int64_t due_us)
+void
+window_send_aside(struct delivery *d, int64_t due_us)
 {
 	move(d, DELIVERY_SETTLING);
 	settle_retry(d->window->env.settle, d, due_us);
-}
-
-/* It may be what killed those who had it before: see trial.h. */
-static void
-suspect(struct delivery *d)
-{
-	log_warn("suspect", LOG_STR("pipeline", d->window->env.pipeline->name),
-	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
-	    LOG_INT("attempts", d->envelope.attempt),
-	    LOG_INT("taken_back", d->envelope.delivery_count));
-	envelope_suspect(&d->envelope, 0);
-	send_aside(d, loop_now_us(d->window->env.loop));
-}
-
-/* A suspect that cannot be tried (to the end): it comes back in a while. */
-static void
-put_off(struct delivery *d, const char *why)
-{
-	struct loop *loop = d->window->env.loop;
-	int64_t cap_ms = d->window->env.pipeline->retry.cap_ms;
-	int64_t delay_ms = trial_put_off_ms(d->window->env.trial);
-
-	/* The ladder has no levels for more. */
-	if (delay_ms > cap_ms)
-		delay_ms = cap_ms;
-	log_info("trial_put_off",
-	    LOG_STR("pipeline", d->window->env.pipeline->name),
-	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
-	    LOG_STR("why", why), LOG_INT("delay_ms", delay_ms));
-	if (d->state == DELIVERY_RUNNING) {
-		downstream_cancel(d->call);
-		d->call = NULL;
-	} else {
-		TAILQ_REMOVE(&d->window->suspects, d, ready);
-	}
-	trial_yield(d->window->env.trial, d);
-	send_aside(d, loop_now_us(loop) + delay_ms * 1000);
 }
 
 static void
@@ -447,7 +411,7 @@ settle_failure(struct delivery *d, const struct verdict *verdict,
 	} else if (decision.act == POLICY_LADDER)
 		send_off(d, due_us);
 	else
-		bury(d, decision.reason, wall_ms, NULL);
+		window_bury(d, decision.reason, wall_ms, NULL);
 }
 
 static void
@@ -488,8 +452,8 @@ is_lone(const struct delivery *d)
 		    envelope_is_suspect(&d->envelope)));
 }
 
-static void
-start(struct delivery *d)
+void
+window_start(struct delivery *d)
 {
 	struct window *w = d->window;
 
@@ -508,8 +472,9 @@ start(struct delivery *d)
 }
 
 /* It is not to be handed over. */
-static void
-turn_away(struct delivery *d, enum envelope_reason reason, int64_t wall_ms)
+void
+window_turn_away(struct delivery *d, enum envelope_reason reason,
+    int64_t wall_ms)
 {
 	const struct window *w = d->window;
 	char *text = NULL;
@@ -520,7 +485,7 @@ turn_away(struct delivery *d, enum envelope_reason reason, int64_t wall_ms)
 		text = xasprintf("body of %zu bytes, max_body is %llu",
 		    d->message->body.len,
 		    (unsigned long long)w->policy.max_body_bytes);
-	bury(d, reason, wall_ms, text);
+	window_bury(d, reason, wall_ms, text);
 	free(text);
 }
 
@@ -543,8 +508,8 @@ waits_again(struct delivery *d)
 }
 
 /* Finished before, but the broker never heard of it. */
-static bool
-is_duplicate(const struct delivery *d)
+bool
+window_is_duplicate(const struct delivery *d)
 {
 	struct dedup *dedup = d->window->dedup;
 
@@ -552,101 +517,11 @@ is_duplicate(const struct delivery *d)
 	    dedup_knows(dedup, &d->envelope, d->message->body);
 }
 
-static bool
-has_room(const struct window *w)
+bool
+window_has_room(const struct window *w)
 {
 	return w->count[DELIVERY_RUNNING] < w->env.pipeline->concurrency &&
 	    downstream_room(w->env.downstream) > 0;
-}
-
-/*
- * Its process died, perhaps of it. When that is so again after it had been to
- * the ladder, it was not by chance.
- */
-static void
-charge(struct delivery *d, int64_t wall_ms)
-{
-	unsigned deaths = envelope_suspect_deaths(&d->envelope) + 1;
-	char *text;
-
-	if (deaths < TRIAL_DEATHS) {
-		envelope_suspect(&d->envelope, deaths);
-		put_off(d, "its consumer died");
-		return;
-	}
-	TAILQ_REMOVE(&d->window->suspects, d, ready);
-	envelope_suspect(&d->envelope, 0);
-	text = xasprintf("%u times its consumer died when this message was to "
-			 "be tried alone; no attempt is on record",
-	    deaths);
-	bury(d, ENVELOPE_CRASH, wall_ms, text);
-	free(text);
-}
-
-/* Whether the breaker would let it be tried, sooner or later. */
-static bool
-is_open(const struct window *w)
-{
-	return downstream_state(w->env.downstream) != BREAKER_CLOSED &&
-	    downstream_room(w->env.downstream) == 0;
-}
-
-/* A suspect that waits gets its trial, or goes back to the ladder. */
-static void
-try_alone(struct delivery *d)
-{
-	struct window *w = d->window;
-	struct trial *trial = w->env.trial;
-
-	if (w->handing_off || is_open(w)) {
-		put_off(d, w->handing_off ? "giving back" : "breaker open");
-		return;
-	}
-	if (!trial_take(trial, d) || trial_is_late(trial)) {
-		put_off(d, "not its turn");
-		return;
-	}
-	if (w->count[DELIVERY_RUNNING] > 0 || !has_room(w))
-		return;
-	trial_seal(trial);
-	if (!trial_may_start(trial))
-		return;
-	TAILQ_REMOVE(&w->suspects, d, ready);
-	start(d);
-}
-
-/* A suspect that waits: its trial, or what makes one needless. */
-static void
-try_suspect(struct delivery *d, int64_t wall_ms)
-{
-	struct window *w = d->window;
-	struct policy_decision decision = policy_admit(&w->policy, &d->envelope,
-	    d->message->body.len, wall_ms);
-
-	if (is_duplicate(d)) {
-		TAILQ_REMOVE(&w->suspects, d, ready);
-		settle_duplicate(d);
-	} else if (decision.act != POLICY_ATTEMPT) {
-		TAILQ_REMOVE(&w->suspects, d, ready);
-		turn_away(d, decision.reason, wall_ms);
-	} else if (trial_deaths(w->env.trial, &d->envelope) > 0) {
-		charge(d, wall_ms);
-	} else {
-		try_alone(d);
-	}
-}
-
-/* Whether nothing else may start, for the sake of one that is to be alone. */
-static bool
-try_suspects(struct window *w, int64_t wall_ms)
-{
-	struct delivery *d, *next;
-
-	for (d = TAILQ_FIRST(&w->suspects); d != NULL; d = next) {
-		next = TAILQ_NEXT(d, ready);
-		try_suspect(d, wall_ms);
-	}
-	return w->lone || !TAILQ_EMPTY(&w->suspects);
 }
 
 void
@@ -656,7 +531,7 @@ window_work(struct window *w)
 	struct delivery *d;
 
 	reap(w);
-	if (try_suspects(w, wall_ms) || w->handing_off)
+	if (window_trial_work(w, wall_ms) || w->handing_off)
 		return;
 	while (!w->lone && (d = TAILQ_FIRST(&w->ready)) != NULL) {
 		struct policy_decision decision;
@@ -669,19 +544,19 @@ window_work(struct window *w)
 		decision = policy_admit(&w->policy, &d->envelope,
 		    d->message->body.len, wall_ms);
 		if (decision.act == POLICY_ATTEMPT &&
-		    (!has_room(w) ||
+		    (!window_has_room(w) ||
 			(is_lone(d) && w->count[DELIVERY_RUNNING] > 0)))
 			return;
 		TAILQ_REMOVE(&w->ready, d, ready);
-		if (is_duplicate(d))
+		if (window_is_duplicate(d))
 			settle_duplicate(d);
 		else if (decision.act != POLICY_ATTEMPT)
-			turn_away(d, decision.reason, wall_ms);
+			window_turn_away(d, decision.reason, wall_ms);
 		else if (!w->ordered &&
 		    d->envelope.delivery_count >= SUSPECT_DELIVERIES)
-			suspect(d);
+			window_trial_suspect(d);
 		else
-			start(d);
+			window_start(d);
 	}
 }
 
@@ -696,7 +571,7 @@ save(struct delivery *d)
 	if (d->window->ordered)
 		return false;
 	if (d->state == DELIVERY_WAITING && d->suspect) {
-		put_off(d, "giving back");
+		window_trial_put_off(d, "giving back");
 		return true;
 	}
 	if (d->state == DELIVERY_HELD)
@@ -718,7 +593,7 @@ window_hand_off(struct window *w)
 	TAILQ_FOREACH(d, &w->unacked, link) {
 		/* Were it still tried at the end, that would look like death */
 		if (d->suspect && d->state == DELIVERY_RUNNING)
-			put_off(d, "giving back");
+			window_trial_put_off(d, "giving back");
 		else
 			(void)save(d);
 	}
