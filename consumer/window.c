@@ -561,9 +561,9 @@ window_work(struct window *w)
 }
 
 /*
- * If only memory knows of its attempts: to the ladder with it; and a suspect
- * too, as giving it back would look like a death. Not when it is
- * ordered: it would come back behind what is behind it now.
+ * If only memory knows of its attempts, and a suspect whose return would look
+ * like a death: to the ladder with it. Not when it is ordered: it would come
+ * back behind what is behind it now.
  */
 static bool
 save(struct delivery *d)
@@ -591,7 +591,7 @@ window_hand_off(struct window *w)
 
 	w->handing_off = true;
 	TAILQ_FOREACH(d, &w->unacked, link) {
-		/* Were it still tried at the end, that would look like death */
+		/* What is still tried at the end would come back charged. */
 		if (d->suspect && d->state == DELIVERY_RUNNING)
 			window_trial_put_off(d, "giving back");
 		else

@@ -58,10 +58,10 @@ class Crash(harness.Case):
             self.assertLessEqual(deaths, 3 * DEATHS)
 
     def test_what_kills_its_consumer_dies_as_crash(self):
-        poison = {"m7", "m8"}
+        ids = self.publish_many("orders", 30)
+        poison = set(ids[7:9])
         down = self.downstream(
             lambda r: self.kill() if r.id in poison else 200)
-        ids = self.publish_many("orders", 30)
         deaths = self.live(self.shop(down),
                            lambda: self.settled(len(poison)))
         self.assertLessEqual(deaths, len(poison) * DEATHS)
@@ -77,9 +77,9 @@ class Crash(harness.Case):
         self.assertEqual(set(ids), answered)
         # And it lives on.
         self.wait_ready(self.now)
-        self.publish_many("orders", 5, prefix="later")
-        wait_until(lambda: {f"later{i}" for i in range(5)}
-                   <= {r.id for r in down.requests}, "the later ones")
+        later = set(self.publish_many("orders", 5, prefix="later"))
+        wait_until(lambda: later <= {r.id for r in down.requests},
+                   "the later ones")
 
     def test_restarts_condemn_nobody(self):
         gate = threading.Event()
