@@ -85,13 +85,15 @@ class Crash(harness.Case):
         gate = threading.Event()
         self.addCleanup(gate.set)
         down = self.downstream(lambda r: gate.wait(60) and 200)
-        ids = self.publish_many("orders", 8)
+        ids = self.publish_many("orders", 1)
         config = self.shop(down)
         for _ in range(DEATHS - 1):
+            # Each time in the middle of an attempt, or of a trial.
             seen = len(down.requests)
             self.now = self.consumer(config)
             down.wait_requests(seen + 1)
             self.now.kill9()
+        self.assertEqual(len(self.now.logged("trial")), 1)
         gate.set()
         self.now = self.consumer(config)
         wait_until(lambda: self.settled(0), "all is settled, nobody dead", 60)
