@@ -224,7 +224,7 @@ window_receive(struct window *w, struct rmq_channel *channel,
 	d->tag = delivery->tag;
 	d->redelivered = delivery->redelivered;
 	d->message = delivery->message;
-	d->received_ms = loop_now_ms(w->env.loop);
+	d->received_ms = loop_turn_ms(w->env.loop);
 	d->unsaved = d->recalled = false;
 	envelope_read(&d->envelope, d->message, &origin,
 	    &w->env.conf->consumer_broker.trusted_users, w->env.loop);

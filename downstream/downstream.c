@@ -77,7 +77,7 @@ downstream_tick(void *arg)
 	enum breaker_state before = breaker_state(&d->breaker);
 	int64_t due_ms;
 
-	breaker_tick(&d->breaker, loop_now_ms(d->loop));
+	breaker_tick(&d->breaker, loop_turn_ms(d->loop));
 	follow(d, before);
 	/* The timer may be a fraction of a millisecond early. */
 	if ((due_ms = breaker_due_ms(&d->breaker)) >= 0)
@@ -93,7 +93,7 @@ downstream_probed(void *arg, const struct probe_event *event)
 
 	metrics_set(d->healthy, event->health == PROBE_HEALTHY);
 	breaker_probe(&d->breaker, event->good, event->health == PROBE_HEALTHY,
-	    loop_now_ms(d->loop));
+	    loop_turn_ms(d->loop));
 	follow(d, before);
 }
 
@@ -126,7 +126,8 @@ downstream_end(struct downstream_call *call, enum breaker_result result)
 	LIST_REMOVE(call, entry);
 	LIST_INSERT_HEAD(&d->spare, call, entry);
 	d->under_way--;
-	breaker_finish(&d->breaker, call->ticket, result, loop_now_ms(d->loop));
+	breaker_finish(&d->breaker, call->ticket, result,
+	    loop_turn_ms(d->loop));
 	follow(d, before);
 	if (full && room(d) > 0) {
 		d->gated = true;

@@ -44,6 +44,12 @@ loop_now_ms(struct loop *loop)
 }
 
 int64_t
+loop_turn_ms(struct loop *loop)
+{
+	return loop->ops->turn_us(loop) / 1000;
+}
+
+int64_t
 loop_wall_ms(struct loop *loop)
 {
 	return loop->ops->wall_ms(loop);

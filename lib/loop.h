@@ -41,6 +41,7 @@ struct loop_task {
 /* What a binding provides; call the functions below instead. */
 struct loop_ops {
 	int64_t (*now_us)(struct loop *);
+	int64_t (*turn_us)(struct loop *);
 	int64_t (*wall_ms)(struct loop *);
 	uint64_t (*random)(struct loop *);
 	struct loop_timer *(*timer_new)(struct loop *, loop_cb *, void *arg);
@@ -73,6 +74,12 @@ void loop_free(struct loop *);
 /* Monotonic time, in microseconds or milliseconds since some start. */
 int64_t loop_now_us(struct loop *);
 int64_t loop_now_ms(struct loop *);
+/*
+ * The same clock, but read only once for a turn's callbacks and once for its
+ * tasks: behind by what they have taken so far. For what is wanted of each
+ * message, where that does not matter.
+ */
+int64_t loop_turn_ms(struct loop *);
 /* Wall clock: milliseconds since the epoch, UTC; may jump. */
 int64_t loop_wall_ms(struct loop *);
 /* 64 random bits (not for secrets). */

@@ -25,6 +25,7 @@ struct loop_libevent {
 	struct loop loop;
 	struct event_base *base;
 	uint64_t random[4];
+	int64_t turn_us; /* 0: not asked for since it was forgotten */
 	bool stopping;
 };
 
@@ -57,6 +58,16 @@ now_us(struct loop *loop)
 	(void)loop;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t
+turn_us(struct loop *loop)
+{
+	struct loop_libevent *ev = self(loop);
+
+	if (ev->turn_us == 0)
+		ev->turn_us = now_us(loop);
+	return ev->turn_us;
 }
 
 static int64_t
@@ -202,16 +213,25 @@ wake(struct loop *loop)
 	(void)loop;
 }
 
+/* Neither the callbacks' time nor that of the tasks is good after them. */
+static void
+run_tasks(struct loop_libevent *ev)
+{
+	ev->turn_us = 0;
+	loop_run_tasks(&ev->loop);
+	ev->turn_us = 0;
+}
+
 static void
 run(struct loop *loop)
 {
 	struct loop_libevent *ev = self(loop);
 
-	loop_run_tasks(loop);
+	run_tasks(ev);
 	while (!ev->stopping) {
 		event_base_loop(ev->base,
 		    EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-		loop_run_tasks(loop);
+		run_tasks(ev);
 	}
 	ev->stopping = false;
 }
@@ -232,6 +252,7 @@ loop_free_libevent(struct loop *loop)
 
 static const struct loop_ops ops = {
 	.now_us = now_us,
+	.turn_us = turn_us,
 	.wall_ms = wall_ms,
 	.random = next_random,
 	.timer_new = timer_new,

@@ -16,7 +16,7 @@ struct world {
 	struct loop_fd *watch;
 	struct loop_task task, second;
 	int fds[2];
-	int64_t started_us;
+	int64_t started_us, started_ms;
 	unsigned calls, order[8], count;
 };
 
@@ -275,6 +275,42 @@ watches_descriptors(void **state)
 }
 
 static void
+check_next_turn(void *arg)
+{
+	struct world *world = arg;
+
+	assert_true(loop_turn_ms(world->loop) > world->started_ms);
+	loop_stop(world->loop);
+}
+
+/* As long as it lasts, the time of the turn stands still. */
+static void
+check_turn(void *arg)
+{
+	struct world *world = arg;
+
+	assert_true(loop_turn_ms(world->loop) >= world->started_ms + 3);
+	world->started_ms = loop_turn_ms(world->loop);
+	while (loop_now_ms(world->loop) == world->started_ms)
+		continue;
+	assert_int_equal(loop_turn_ms(world->loop), world->started_ms);
+	loop_defer(world->loop, &world->task);
+}
+
+static void
+a_turn_has_its_time(void **state)
+{
+	struct world *world = *state;
+
+	loop_task_init(&world->task, check_next_turn, world);
+	world->a = loop_timer_new(world->loop, check_turn, world);
+	assert_true(loop_turn_ms(world->loop) <= loop_now_ms(world->loop));
+	world->started_ms = loop_now_ms(world->loop);
+	loop_timer_start(world->loop, world->a, 3);
+	loop_run(world->loop);
+}
+
+static void
 file_ready(void *arg, unsigned ready)
 {
 	struct world *world = arg;
@@ -341,6 +377,7 @@ main(void)
 		in_world(tasks_run_at_the_end_of_the_turn),
 		in_world(tasks_from_outside_run),
 		in_world(watches_descriptors),
+		in_world(a_turn_has_its_time),
 		in_world(a_file_is_always_ready),
 		in_world(stops_before_it_runs),
 		in_world(draws_numbers),

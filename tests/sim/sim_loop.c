@@ -212,6 +212,7 @@ sim_free(struct loop *loop)
 
 static const struct loop_ops sim_ops = {
 	.now_us = sim_now_us,
+	.turn_us = sim_now_us,
 	.wall_ms = sim_wall_ms,
 	.random = sim_random,
 	.timer_new = sim_timer_new,
