@@ -54,7 +54,6 @@ envelope_clear(struct envelope *e)
 	buf_clear(&e->own_error);
 	buf_clear(&e->own_history);
 	buf_clear(&e->own_job);
-	memset(e, 0, sizeof(*e));
 }
 
 enum envelope_reason

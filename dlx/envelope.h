@@ -98,8 +98,8 @@ struct envelope {
 	/* The undecodable properties of a message dead as malformed. */
 	struct rmq_slice raw_props;
 
-	char uuid[TEXT_UUID_SPACE];
 	struct buf own_class, own_error, own_history, own_job;
+	char uuid[TEXT_UUID_SPACE]; /* the room for an id of our making */
 };
 
 /* Where a message was read. */

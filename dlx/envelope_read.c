@@ -275,7 +275,9 @@ set_id(struct envelope *e, struct loop *loop)
 		return;
 	high = loop_random(loop);
 	low = loop_random(loop);
-	e->id = rmq_slice_of(text_uuid4(e->uuid, high, low));
+	text_uuid4(e->uuid, high, low);
+	e->id.ptr = (const uint8_t *)e->uuid;
+	e->id.len = sizeof(e->uuid) - 1;
 }
 
 static bool
@@ -298,9 +300,11 @@ envelope_read(struct envelope *e, const struct rmq_message *message,
     const struct envelope_origin *origin, const struct conf_texts *trusted,
     struct loop *loop)
 {
+	const size_t begin = offsetof(struct envelope, verdict);
 	int64_t lifetime_ms;
 
-	memset(e, 0, sizeof(*e));
+	/* Parsing sets the properties, and set_id what it needs. */
+	memset((char *)e + begin, 0, offsetof(struct envelope, uuid) - begin);
 	e->verdict = rmq_props_parse(&e->props, message->props);
 	e->trusted = is_trusted(e, trusted);
 	read_headers(e, origin);
