@@ -268,7 +268,9 @@ input_frame(struct rmq_conn *conn, struct rmq_slice *from)
 		buf_clear(&conn->in);
 	else if (copied)
 		buf_reset(&conn->in);
-	recycle_amqp_pool(&conn->pool);
+	/* What callbacks of other frames took from it can wait. */
+	if (frame.type == RMQ_FRAME_METHOD)
+		recycle_amqp_pool(&conn->pool);
 }
 
 /* True when what came first is no frame; then it is dealt with. */
