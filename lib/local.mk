@@ -52,5 +52,7 @@ lib_libbase_a_SOURCES = \
 	lib/text.h \
 	lib/text_json.c \
 	lib/text_utf8.c \
+	lib/timers.c \
+	lib/timers.h \
 	lib/xalloc.c \
 	lib/xalloc.h

@@ -3,8 +3,10 @@
 /*
  * A turn is one pass of the event_base: its callbacks, then the deferred
  * tasks, then the next wait. Timers are counted from the moment they are
- * started (no cached time, precise clock), so that none fires early by what
- * loop_now_us says.
+ * started, so that none fires early by what loop_now_us says. They are ours:
+ * libevent knows one descriptor, which is set only when something is due
+ * before what it was set for. Its own precise timers are set at each wait, a
+ * third of all system calls when messages come a few at a time.
  */
 #include "lib/loop_libevent.h"
 
@@ -13,9 +15,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/timers.h"
 #include "lib/xalloc.h"
 
 /* A timer further away than this (100 years) fires then. */
@@ -26,13 +31,11 @@ struct loop_libevent {
 	struct event_base *base;
 	uint64_t random[4];
 	int64_t turn_us; /* 0: not asked for since it was forgotten */
+	struct timers timers;
+	int timer_fd;
+	int64_t armed_us; /* when it is to wake us; INT64_MAX: never */
+	struct event timers_event;
 	bool stopping;
-};
-
-struct loop_timer {
-	struct event event;
-	loop_cb *cb;
-	void *arg;
 };
 
 struct loop_fd {
@@ -102,58 +105,55 @@ next_random(struct loop *loop)
 	return result;
 }
 
-static void
-timer_fired(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_timer *timer = arg;
-
-	(void)fd;
-	(void)what;
-	timer->cb(timer->arg);
-}
-
 static struct loop_timer *
 timer_new(struct loop *loop, loop_cb *cb, void *arg)
 {
-	struct loop_timer *timer = xcalloc(1, sizeof(*timer));
-
-	timer->cb = cb;
-	timer->arg = arg;
-	evtimer_assign(&timer->event, self(loop)->base, timer_fired, timer);
-	return timer;
+	return timers_new(&self(loop)->timers, loop, cb, arg);
 }
 
 static void
 timer_start(struct loop_timer *timer, int64_t delay_us)
 {
-	struct timeval tv;
-
 	if (delay_us < 0)
 		delay_us = 0;
 	if (delay_us > DELAY_MAX_US)
 		delay_us = DELAY_MAX_US;
-	tv.tv_sec = (time_t)(delay_us / 1000000);
-	tv.tv_usec = (suseconds_t)(delay_us % 1000000);
-	evtimer_add(&timer->event, &tv);
+	timers_start(timer, now_us(timer->loop) + delay_us);
+}
+
+/* Wakes the wait when the first timer is due, or for nothing before that. */
+static void
+timers_arm(struct loop_libevent *ev)
+{
+	const struct loop_timer *first = timers_first(&ev->timers);
+	struct itimerspec when = { 0 };
+
+	if (first == NULL || first->due_us >= ev->armed_us)
+		return;
+	when.it_value.tv_sec = (time_t)(first->due_us / 1000000);
+	when.it_value.tv_nsec = (long)(first->due_us % 1000000 * 1000);
+	if (timerfd_settime(ev->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) == -1)
+		abort(); /* a time that we made */
+	ev->armed_us = first->due_us;
 }
 
 static void
-timer_stop(struct loop_timer *timer)
+timers_fired(evutil_socket_t fd, short what, void *arg)
 {
-	evtimer_del(&timer->event);
-}
+	struct loop_libevent *ev = arg;
+	int64_t until_us = now_us(&ev->loop);
+	struct loop_timer *timer;
+	uint64_t times;
+	ssize_t n = read(fd, &times, sizeof(times));
 
-static bool
-timer_pending(const struct loop_timer *timer)
-{
-	return evtimer_pending(&timer->event, NULL) != 0;
-}
-
-static void
-timer_free(struct loop_timer *timer)
-{
-	evtimer_del(&timer->event);
-	free(timer);
+	(void)what;
+	(void)n;
+	ev->armed_us = INT64_MAX;
+	while ((timer = timers_first(&ev->timers)) != NULL &&
+	    timer->due_us <= until_us) {
+		timers_stop(timer);
+		timer->cb(timer->arg);
+	}
 }
 
 static void
@@ -229,6 +229,7 @@ run(struct loop *loop)
 
 	run_tasks(ev);
 	while (!ev->stopping) {
+		timers_arm(ev);
 		event_base_loop(ev->base,
 		    EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
 		run_tasks(ev);
@@ -245,9 +246,14 @@ stop(struct loop *loop)
 static void
 loop_free_libevent(struct loop *loop)
 {
+	struct loop_libevent *ev = self(loop);
+
 	loop_run_tasks(loop);
-	event_base_free(self(loop)->base);
-	free(self(loop));
+	event_del(&ev->timers_event);
+	close(ev->timer_fd);
+	event_base_free(ev->base);
+	timers_clear(&ev->timers);
+	free(ev);
 }
 
 static const struct loop_ops ops = {
@@ -257,9 +263,9 @@ static const struct loop_ops ops = {
 	.random = next_random,
 	.timer_new = timer_new,
 	.timer_start = timer_start,
-	.timer_stop = timer_stop,
-	.timer_pending = timer_pending,
-	.timer_free = timer_free,
+	.timer_stop = timers_stop,
+	.timer_pending = timers_pending,
+	.timer_free = timers_free,
 	.fd_new = fd_new,
 	.fd_want = fd_want,
 	.fd_free = fd_free,
@@ -279,18 +285,9 @@ log_libevent(int severity, const char *message)
 static struct event_base *
 base_new(void)
 {
-	struct event_config *config;
-	struct event_base *base = NULL;
-
 	event_set_mem_functions(xmalloc, xrealloc, free);
 	event_set_log_callback(log_libevent);
-	config = event_config_new();
-	if (event_config_set_flag(config,
-		EVENT_BASE_FLAG_NO_CACHE_TIME |
-		    EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
-		base = event_base_new_with_config(config);
-	event_config_free(config);
-	return base;
+	return event_base_new();
 }
 
 struct loop *
@@ -300,13 +297,19 @@ loop_libevent_new(void)
 
 	loop_init(&ev->loop, &ops);
 	ev->base = base_new();
-	if (ev->base == NULL ||
+	ev->armed_us = INT64_MAX;
+	ev->timer_fd =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (ev->base == NULL || ev->timer_fd == -1 ||
 	    getrandom(ev->random, sizeof(ev->random), 0) !=
 		(ssize_t)sizeof(ev->random)) {
 		log_error("loop",
 		    LOG_STR("error", "cannot make an event loop"));
 		abort();
 	}
+	event_assign(&ev->timers_event, ev->base, ev->timer_fd,
+	    EV_READ | EV_PERSIST, timers_fired, ev);
+	event_add(&ev->timers_event, NULL);
 	/* A write to a closed socket or pipe is an error, not the end. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	return &ev->loop;

@@ -138,6 +138,32 @@ timers_restart_and_stop(void **state)
 }
 
 static void
+stop_when_ready(void *arg, unsigned ready)
+{
+	(void)ready;
+	stop(arg);
+}
+
+/* The loop has waited for the later one already. */
+static void
+a_sooner_timer_comes_first(void **state)
+{
+	struct world *world = *state;
+
+	world->a = loop_timer_new(world->loop, note_b_and_stop, world);
+	world->b = loop_timer_new(world->loop, never, world);
+	loop_timer_start(world->loop, world->b, 5000);
+	world->watch =
+	    loop_fd_new(world->loop, world->fds[0], stop_when_ready, world);
+	loop_fd_want(world->loop, world->watch, LOOP_WRITE);
+	loop_run(world->loop);
+	loop_fd_want(world->loop, world->watch, 0);
+	loop_timer_start(world->loop, world->a, 1);
+	loop_run(world->loop);
+	assert_int_equal(world->count, 1);
+}
+
+static void
 free_itself(void *arg)
 {
 	struct world *world = arg;
@@ -373,6 +399,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		in_world(a_timer_is_never_early),
 		in_world(timers_restart_and_stop),
+		in_world(a_sooner_timer_comes_first),
 		in_world(a_timer_frees_itself),
 		in_world(tasks_run_at_the_end_of_the_turn),
 		in_world(tasks_from_outside_run),

@@ -1,76 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-/*
- * Timers wait in a binary heap ordered by due time, then by the order in
- * which they were started.
- */
 #include "tests/sim/sim_loop.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "lib/timers.h"
 #include "lib/xalloc.h"
-
-#define NOT_QUEUED SIZE_MAX
-
-struct loop_timer {
-	struct sim_loop *sim;
-	loop_cb *cb;
-	void *arg;
-	int64_t due_us;
-	uint64_t order;
-	size_t place; /* in the heap, or NOT_QUEUED */
-};
 
 struct sim_loop {
 	struct loop base;
 	int64_t now_us;
-	uint64_t random, order;
+	uint64_t random;
 	bool stopped;
-	struct loop_timer **heap;
-	size_t count, space;
+	struct timers timers;
 };
 
 static struct sim_loop *
 sim_of(struct loop *loop)
 {
 	return container_of(loop, struct sim_loop, base);
-}
-
-static bool
-timer_before(const struct loop_timer *a, const struct loop_timer *b)
-{
-	return a->due_us < b->due_us ||
-	    (a->due_us == b->due_us && a->order < b->order);
-}
-
-static void
-heap_put(struct sim_loop *sim, size_t place, struct loop_timer *timer)
-{
-	sim->heap[place] = timer;
-	timer->place = place;
-}
-
-static void
-heap_settle(struct sim_loop *sim, size_t place)
-{
-	struct loop_timer *timer = sim->heap[place];
-	size_t child;
-
-	while (place > 0 && timer_before(timer, sim->heap[(place - 1) / 2])) {
-		heap_put(sim, place, sim->heap[(place - 1) / 2]);
-		place = (place - 1) / 2;
-	}
-	while ((child = 2 * place + 1) < sim->count) {
-		if (child + 1 < sim->count &&
-		    timer_before(sim->heap[child + 1], sim->heap[child]))
-			child++;
-		if (!timer_before(sim->heap[child], timer))
-			break;
-		heap_put(sim, place, sim->heap[child]);
-		place = child;
-	}
-	heap_put(sim, place, timer);
 }
 
 static int64_t
@@ -99,59 +48,14 @@ sim_random(struct loop *loop)
 static struct loop_timer *
 sim_timer_new(struct loop *loop, loop_cb *cb, void *arg)
 {
-	struct loop_timer *timer = xcalloc(1, sizeof(*timer));
-
-	timer->sim = sim_of(loop);
-	timer->cb = cb;
-	timer->arg = arg;
-	timer->place = NOT_QUEUED;
-	return timer;
-}
-
-static void
-sim_timer_stop(struct loop_timer *timer)
-{
-	struct sim_loop *sim = timer->sim;
-	size_t place = timer->place;
-
-	if (place == NOT_QUEUED)
-		return;
-	timer->place = NOT_QUEUED;
-	sim->count--;
-	if (place != sim->count) {
-		heap_put(sim, place, sim->heap[sim->count]);
-		heap_settle(sim, place);
-	}
+	return timers_new(&sim_of(loop)->timers, loop, cb, arg);
 }
 
 static void
 sim_timer_start(struct loop_timer *timer, int64_t delay_us)
 {
-	struct sim_loop *sim = timer->sim;
-
-	sim_timer_stop(timer);
-	if (sim->count == sim->space) {
-		sim->space = sim->space == 0 ? 64 : 2 * sim->space;
-		sim->heap = xrealloc(sim->heap,
-		    sim->space * sizeof(struct loop_timer *));
-	}
-	timer->due_us = sim->now_us + (delay_us > 0 ? delay_us : 0);
-	timer->order = sim->order++;
-	heap_put(sim, sim->count++, timer);
-	heap_settle(sim, timer->place);
-}
-
-static bool
-sim_timer_pending(const struct loop_timer *timer)
-{
-	return timer->place != NOT_QUEUED;
-}
-
-static void
-sim_timer_free(struct loop_timer *timer)
-{
-	sim_timer_stop(timer);
-	free(timer);
+	timers_start(timer,
+	    sim_of(timer->loop)->now_us + (delay_us > 0 ? delay_us : 0));
 }
 
 static struct loop_fd *
@@ -205,8 +109,8 @@ sim_free(struct loop *loop)
 {
 	struct sim_loop *sim = sim_of(loop);
 
-	assert(sim->count == 0);
-	free(sim->heap);
+	assert(timers_first(&sim->timers) == NULL);
+	timers_clear(&sim->timers);
 	free(sim);
 }
 
@@ -217,9 +121,9 @@ static const struct loop_ops sim_ops = {
 	.random = sim_random,
 	.timer_new = sim_timer_new,
 	.timer_start = sim_timer_start,
-	.timer_stop = sim_timer_stop,
-	.timer_pending = sim_timer_pending,
-	.timer_free = sim_timer_free,
+	.timer_stop = timers_stop,
+	.timer_pending = timers_pending,
+	.timer_free = timers_free,
 	.fd_new = sim_fd_new,
 	.fd_want = sim_fd_want,
 	.fd_free = sim_fd_free,
@@ -246,10 +150,10 @@ sim_loop_step(struct loop *loop)
 	struct loop_timer *timer;
 
 	loop_run_tasks(loop);
-	if (sim->count == 0)
+	timer = timers_first(&sim->timers);
+	if (timer == NULL)
 		return false;
-	timer = sim->heap[0];
-	sim_timer_stop(timer);
+	timers_stop(timer);
 	if (timer->due_us > sim->now_us)
 		sim->now_us = timer->due_us;
 	timer->cb(timer->arg);
