@@ -245,11 +245,10 @@ split_props(struct rmq_props *props, struct rmq_slice raw)
 	/* More flag words (bit 0) or unknown properties (bit 1). */
 	if ((flags & ~(unsigned)KNOWN_FLAGS) != 0)
 		return -1;
-	for (prop = 0; prop < RMQ_PROP_COUNT; prop++) {
-		props->has[prop] = (flags & (1u << (15 - prop))) != 0;
-		props->value[prop] = (struct rmq_slice){ NULL, 0 };
-		if (!props->has[prop])
-			continue;
+	while (flags != 0) {
+		/* The highest bit is the first property's. */
+		prop = (unsigned)__builtin_clz(flags << 16);
+		flags &= ~(1u << (15 - prop));
 		width = length_width(prop);
 		if (width > 0)
 			ret = take_counted(&raw, width, &props->value[prop]);
@@ -257,6 +256,7 @@ split_props(struct rmq_props *props, struct rmq_slice raw)
 			ret = take(&raw, fixed_len(prop), &props->value[prop]);
 		if (ret == -1)
 			return -1;
+		props->has[prop] = true;
 	}
 	return raw.len == 0 ? 0 : -1;
 }
@@ -266,6 +266,7 @@ rmq_props_parse(struct rmq_props *props, struct rmq_slice raw)
 {
 	enum rmq_props_verdict verdict = RMQ_PROPS_OK;
 
+	memset(props, 0, sizeof(*props));
 	if (split_props(props, raw) == -1) {
 		memset(props, 0, sizeof(*props));
 		return RMQ_PROPS_BROKEN;
