@@ -403,9 +403,16 @@ static void
 open_channel(struct rmq_publisher *p)
 {
 	p->channel = rmq_channel_open(p->conn, &channel_cbs, p);
-	/* No number left: one comes back when another user closes his. */
-	if (p->channel == NULL && rmq_conn_is_open(p->conn))
-		loop_timer_start(p->loop, p->open_timer, reopen.first_ms);
+	if (p->channel != NULL || !rmq_conn_is_open(p->conn))
+		return;
+	/* No number left: the news give theirs, or another user does. */
+	if (p->news != NULL) {
+		rmq_channel_abandon(p->news);
+		p->news = NULL;
+		p->news_after_us =
+		    loop_now_us(p->loop) + news_pause.first_ms * 1000;
+	}
+	loop_timer_start(p->loop, p->open_timer, reopen.first_ms);
 }
 
 static void

@@ -35,6 +35,7 @@ struct bench {
 	struct fake_channel channels[8];
 	struct buf log; /* verdicts, as they come */
 	unsigned opens, publishes, conns;
+	uint16_t channel_max; /* 0: no limit */
 	bool settles; /* confirms what is on hold when nothing else is to do */
 	struct rmq_ticket *tickets[TICKETS];
 	char bodies[TICKETS][8];
@@ -269,7 +270,7 @@ connect(struct bench *b)
 	b->conn = rmq_conn_new(&options, &conn_cbs, b, loop_now_us(b->loop));
 	buf_reset(rmq_conn_flush(b->conn, loop_now_us(b->loop)));
 	wire_start(&b->to_client);
-	wire_tune(&b->to_client, 0, 131072, 0);
+	wire_tune(&b->to_client, b->channel_max, 131072, 0);
 	wire_open_ok(&b->to_client);
 	talk(b);
 }
@@ -887,6 +888,32 @@ news_cannot_close_what_confirms(void **state)
 }
 
 static void
+news_give_up_the_only_channel(void **state)
+{
+	struct rmq_publish news = { .exchange = "x",
+		.routing_key = "k",
+		.props = { (const uint8_t *)"\0\0", 2 } };
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 16);
+	news.body = rmq_slice_of("ok");
+	b.channel_max = 1;
+	connect(&b);
+	assert_false(rmq_publisher_tell(b.publisher, &news));
+	broker_close_channel(&b, 1);
+	talk(&b);
+	/* Not opened again yet: there is a number left. */
+	assert_true(rmq_publisher_tell(b.publisher, &news));
+	pass(&b, 3);
+	send_all(&b, "ok");
+	talk(&b);
+	expect(&b, "0:ok");
+	assert_false(rmq_publisher_tell(b.publisher, &news));
+	bench_clear(&b);
+}
+
+static void
 free_it(struct bench *b, unsigned i)
 {
 	(void)i;
@@ -963,6 +990,7 @@ main(void)
 		cmocka_unit_test(forgotten_ones_are_not_told_nor_sent_again),
 		cmocka_unit_test(too_large_properties_are_refused_at_once),
 		cmocka_unit_test(news_cannot_close_what_confirms),
+		cmocka_unit_test(news_give_up_the_only_channel),
 		cmocka_unit_test(may_be_freed_from_a_verdict),
 		cmocka_unit_test(verdicts_may_send),
 	};

@@ -31,6 +31,9 @@ Await = fun Await(0) -> exit(no_alarm);
         end,
 Await(300).
 """
+# By what rabbitmqctl lets a node run out, and what gives it back.
+ALARMS = {"memory": ("set_vm_memory_high_watermark", "0", "0.8"),
+          "disk": ("set_disk_free_limit", "1000000GB", "1MB")}
 
 
 def script(*args):
@@ -100,15 +103,22 @@ class Broker:
         """Runs rabbitmqctl; its output."""
         return script("ctl", self.name, *args)
 
-    def alarm(self):
-        """Puts it into a memory alarm, and returns when every connection has
-        been told: what is published from now on meets it."""
-        self.ctl("set_vm_memory_high_watermark", "0")
+    def alarm(self, lacking="memory"):
+        """Puts it into alarm, and returns when every connection has been
+        told: what is published from now on meets it."""
+        command, none, _ = ALARMS[lacking]
+        self.ctl(command, none)
         self.ctl("eval", ALARM_AWAITED)
 
-    def end_alarm(self):
-        """Lets it have memory again."""
-        self.ctl("set_vm_memory_high_watermark", "0.8")
+    def end_alarm(self, lacking="memory"):
+        """Lets it have enough again."""
+        command, _, enough = ALARMS[lacking]
+        self.ctl(command, enough)
+
+    def setting(self, name, value):
+        """Changes a number among the server's settings while it runs; new
+        connections and channels go by it."""
+        self.ctl("eval", f"application:set_env(rabbit, {name}, {value}).")
 
     def log(self):
         """What the broker has written to its log so far."""

@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	tests/integration/redrive_case.py \
 	tests/integration/run.py \
 	tests/integration/test_cluster.py \
+	tests/integration/test_consumer_broker.py \
 	tests/integration/test_consumer_crash.py \
 	tests/integration/test_consumer_events.py \
 	tests/integration/test_consumer_exec.py \
