@@ -438,6 +438,12 @@ rmq_conn_frame_max(const struct rmq_conn *conn)
 	return conn->state >= RMQ_CONN_OPEN ? conn->frame_max : 0;
 }
 
+uint16_t
+rmq_conn_channel_max(const struct rmq_conn *conn)
+{
+	return conn->channel_max;
+}
+
 size_t
 rmq_conn_partial_bytes(const struct rmq_conn *conn)
 {

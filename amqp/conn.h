@@ -109,6 +109,8 @@ bool rmq_conn_is_open(const struct rmq_conn *);
 bool rmq_conn_is_blocked(const struct rmq_conn *);
 /* As negotiated; 0 before the connection is open. */
 uint32_t rmq_conn_frame_max(const struct rmq_conn *);
+/* How many channels it may have, as negotiated. */
+uint16_t rmq_conn_channel_max(const struct rmq_conn *);
 /* Bytes of bodies received in part; they count as memory in use. */
 size_t rmq_conn_partial_bytes(const struct rmq_conn *);
 /* The broker's version text, "" if it did not say. */

@@ -31,6 +31,7 @@ struct pipeline {
 	uint64_t answers; /* of the window, when it became careful */
 	bool draining;
 	unsigned failures;		/* to subscribe, in a row */
+	const char *trouble;		/* why it failed last */
 	struct loop_timer *retry_timer; /* pending: not to subscribe yet */
 	struct loop_timer *hold_timer;	/* see window_is_overdue */
 	struct loop_timer *grace_timer; /* giving back has its limit */
@@ -72,9 +73,9 @@ pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
 	loop_defer(p->env.loop, &p->turn);
 }
 
-/* Keeps away from the broker for a while. */
+/* Keeps away from the broker for a while; `trouble` is told meanwhile. */
 static void
-back_off(struct pipeline *p)
+back_off(struct pipeline *p, const char *trouble)
 {
 	static const struct backoff backoff = {
 		.first_ms = 1000,
@@ -86,6 +87,7 @@ back_off(struct pipeline *p)
 	    loop_random_unit(p->env.loop));
 
 	p->well = false;
+	p->trouble = trouble;
 	loop_timer_start(p->env.loop, p->retry_timer, delay_ms);
 	log_info("pipeline_backs_off", LOG_STR("pipeline", p->conf->name),
 	    LOG_INT("delay_ms", delay_ms));
@@ -119,7 +121,7 @@ on_closed(void *arg, const struct rmq_close *why)
 	    LOG_STR("queue", p->conf->queue), LOG_UINT("code", why->code),
 	    LOG_STR("text", why->text));
 	metrics_inc(p->env.meter->faults[fault_of(why)]);
-	back_off(p);
+	back_off(p, "the broker refused");
 	p->env.cbs->refused(p->env.arg, p, why);
 	if (why->code == CODE_NOT_FOUND)
 		p->env.cbs->astray(p->env.arg);
@@ -165,7 +167,7 @@ on_ended(void *arg, bool by_broker)
 	log_warn("consumer_cancelled", LOG_STR("pipeline", p->conf->name),
 	    LOG_STR("queue", p->conf->queue));
 	metrics_inc(p->env.meter->faults[METER_CONSUMER_CANCELLED]);
-	back_off(p);
+	back_off(p, "the broker cancelled");
 	p->env.cbs->astray(p->env.arg);
 }
 
@@ -209,7 +211,7 @@ open_channel(struct pipeline *p)
 		return;
 	}
 	log_warn("no_channel", LOG_STR("pipeline", p->conf->name));
-	back_off(p);
+	back_off(p, "the connection has no channel left for");
 }
 
 /*
@@ -512,10 +514,8 @@ pipeline_is_well(const struct pipeline *p, struct buf *why)
 	if (p->conn == NULL)
 		buf_printf(why, "pipeline %s: not connected", p->conf->name);
 	else if (loop_timer_pending(p->env.loop, p->retry_timer))
-		buf_printf(why,
-		    "pipeline %s: the broker refused queue %s, "
-		    "trying again",
-		    p->conf->name, p->conf->queue);
+		buf_printf(why, "pipeline %s: %s queue %s, trying again",
+		    p->conf->name, p->trouble, p->conf->queue);
 	else
 		buf_printf(why, "pipeline %s: %s", p->conf->name,
 		    pipeline_state_name(p->state));

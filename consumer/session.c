@@ -179,12 +179,33 @@ on_provision_down(void *arg, const struct rmq_close *why)
 	session_advance(s);
 }
 
+/* Each pipeline has a channel of its own. */
+static void
+check_channels(struct session *s, const struct rmq_conn *conn)
+{
+	const size_t allowed = rmq_conn_channel_max(conn);
+	const size_t wanted = s->env.conf->pipeline_count;
+	struct startup_fault fault = startup_channels(allowed, wanted);
+	char *text;
+
+	if (fault.exit_code == CLI_OK)
+		return;
+	log_error("too_few_channels", LOG_UINT("allowed", allowed),
+	    LOG_UINT("wanted", wanted), LOG_STR("hint", fault.hint));
+	text =
+	    xasprintf("channel_max is %zu, pipelines are %zu", allowed, wanted);
+	s->cbs->fault(s->arg, &fault, "consume connection", text);
+	free(text);
+}
+
 static void
 on_up(void *arg, struct rmq_conn *conn)
 {
 	struct connection *connection = arg;
 	struct session *s = connection->session;
 
+	if (connection->which == METER_CONSUME && !s->winding_down)
+		check_channels(s, conn);
 	connection->up = true;
 	metrics_set(s->env.meter->connected[connection->which], 1);
 	if (connection->which == METER_PUBLISH) {

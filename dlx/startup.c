@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "dlx/startup.h"
 
+#include <string.h>
+
 /* AMQP reply codes. */
 enum {
 	CODE_DENIED = 403,
@@ -30,10 +32,26 @@ startup_connection(const struct rmq_close *why)
 }
 
 struct startup_fault
+startup_channels(size_t allowed, size_t wanted)
+{
+	if (allowed >= wanted)
+		return none;
+	return (struct startup_fault){ CLI_FAILED,
+		"raise channel_max in the broker's configuration, or give "
+		"the pipelines to more processes" };
+}
+
+struct startup_fault
 startup_queue(const struct rmq_close *why)
 {
+	static const struct startup_fault in_use = { CLI_FAILED,
+		"see who else uses the queue, and how it is declared" };
+
 	switch (why->code) {
 	case CODE_DENIED:
+		/* Said of another's exclusive consumer too. */
+		if (strstr(why->text, "exclusive use") != NULL)
+			return in_use;
 		return (struct startup_fault){ CLI_DENIED,
 			"grant the user read permission on the queue" };
 	case CODE_NOT_FOUND:
@@ -41,8 +59,7 @@ startup_queue(const struct rmq_close *why)
 			"declare the queue, or mend its name" };
 	case CODE_LOCKED:
 	case CODE_PRECONDITION:
-		return (struct startup_fault){ CLI_FAILED,
-			"see who else uses the queue, and how it is declared" };
+		return in_use;
 	default:
 		return none;
 	}

@@ -20,6 +20,8 @@ struct startup_fault {
 
 /* A connection that was not let in. */
 struct startup_fault startup_connection(const struct rmq_close *);
+/* A connection that may have `allowed` channels, where `wanted` are needed. */
+struct startup_fault startup_channels(size_t allowed, size_t wanted);
 /* A work queue that we may not consume from. */
 struct startup_fault startup_queue(const struct rmq_close *);
 /* What is wrong with the topology. */

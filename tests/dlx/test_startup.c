@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "tests/unit.h"
 
+#include <stdio.h>
+
 #include "dlx/startup.h"
 
 static void
@@ -41,18 +43,28 @@ connections(void **state)
 }
 
 static void
+channels(void **state)
+{
+	(void)state;
+	check("one too few", startup_channels(1, 2), CLI_FAILED);
+	check("just enough", startup_channels(2, 2), CLI_OK);
+}
+
+static void
 queues(void **state)
 {
 	static const struct {
 		uint16_t code;
+		const char *text;
 		int exit_code;
 	} cases[] = {
-		{ 403, CLI_DENIED },
-		{ 404, CLI_FAILED },
-		{ 405, CLI_FAILED },
-		{ 406, CLI_FAILED },
-		{ 320, CLI_OK },
-		{ 541, CLI_OK },
+		{ 403, "ACCESS_REFUSED - access to queue", CLI_DENIED },
+		{ 403, "queue 'q' in vhost '/' in exclusive use", CLI_FAILED },
+		{ 404, "", CLI_FAILED },
+		{ 405, "", CLI_FAILED },
+		{ 406, "", CLI_FAILED },
+		{ 320, "", CLI_OK },
+		{ 541, "", CLI_OK },
 	};
 
 	(void)state;
@@ -60,6 +72,7 @@ queues(void **state)
 		struct rmq_close why = { .fault = RMQ_FAULT_SERVER,
 			.code = cases[i].code };
 
+		snprintf(why.text, sizeof(why.text), "%s", cases[i].text);
 		check("queue", startup_queue(&why), cases[i].exit_code);
 	}
 }
@@ -106,6 +119,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connections),
+		cmocka_unit_test(channels),
 		cmocka_unit_test(queues),
 		cmocka_unit_test(topologies),
 		cmocka_unit_test(rights),
