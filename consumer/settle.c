@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "consumer/window.h"
 #include "dlx/ladder.h"
@@ -16,7 +17,7 @@
 #define CONFIRM_TIMEOUT_MS 60000
 
 /* AMQP reply codes of faults that are not the message's own. */
-enum { CODE_DENIED = 403, CODE_NOT_FOUND = 404 };
+enum { CODE_DENIED = 403, CODE_NOT_FOUND = 404, CODE_PRECONDITION = 406 };
 
 /* Those of a broker in trouble. */
 enum { CODE_RESOURCE = 506, CODE_INTERNAL = 541 };
@@ -283,6 +284,9 @@ blames_message(struct settlement *s, const struct rmq_sent_result *result)
 	case CODE_DENIED:
 	case CODE_NOT_FOUND:
 		return false;
+	case CODE_PRECONDITION:
+		/* A max_message_size that was lowered: no copy is smaller. */
+		return strstr(result->text, "message size") == NULL;
 	case CODE_RESOURCE:
 	case CODE_INTERNAL:
 		return ++s->internal_errors >= TRIES_OF_TROUBLE;
