@@ -4,8 +4,7 @@
 delivery out, is in alarm, closes this channel or that. Nothing is lost, and
 whoever has no part in it is not held up."""
 
-import pika
-import pika.exceptions
+import os
 
 import harness
 from broker import quote
@@ -23,6 +22,11 @@ ADVANCED = """[{rabbit, [
 
 class Broker(Life):
     """What the tests here have in common."""
+
+    def shop(self, down, *args, **more):
+        """With more time for an answer than any gate is shut."""
+        return harness.merge(super().shop(down, *args, **more), {
+            "downstreams": {"shop": {"http": {"timeout": "2m"}}}})
 
     def two_pipelines(self, down, **over):
         """`orders`, and `cakes` with a downstream of its own at /cakes."""
@@ -81,8 +85,7 @@ class Timeout(Broker):
         gate, down = self.gate()
         down.answer = lambda r: gate(r) if r.id == "slow" else 200
         consumer = self.consumer(self.two_pipelines(
-            down, downstreams={"shop": {"http": {"timeout": "2m"}}},
-            pipelines={"orders": {"concurrency": 1}}))
+            down, pipelines={"orders": {"concurrency": 1}}))
         self.publish("orders", b"", message_id="slow")
         ids = self.publish_many("orders", 5)
         down.wait_requests(1, of=lambda r: r.id == "slow")
@@ -114,7 +117,6 @@ class Timeout(Broker):
         config = self.shop(
             down, concurrency=1,
             consumer={"hold_max": "1s", "drain_timeout": "500ms"})
-        config["downstreams"]["shop"]["http"]["timeout"] = "2m"
         consumer = self.consumer(config)
         ids = self.publish_many("orders", 5)
         down.wait_requests(1)
@@ -197,11 +199,11 @@ class Refused(Broker):
             f"each culprit refused with {code}")
         self.assertEqual({line.fields["id"] for line in
                           consumer.logged("copy_not_taken")}, set(culprits))
-        self.assertEqual(self.faults(consumer, "connection_lost"), 0)
 
-    def assert_dead(self, ids):
-        """What was unconfirmed when a channel closed may be there twice."""
-        self.wait_totals("orders", total=0)
+    def assert_dead(self, ids, left=0):
+        """These and no others. What was unconfirmed when a channel closed may
+        be there twice."""
+        self.wait_totals("orders", total=left)
         self.assertEqual({m.id for m in self.drain("orders.dlq")}, set(ids))
 
     def test_404_holds_up_only_who_goes_there(self):
@@ -232,9 +234,11 @@ class Refused(Broker):
         consumer = self.consumer(harness.merge(self.shop(down), {
             "broker": {"user": user, "password": "pw"}}))
         self.broker.allow(self.vhost, user, write=r"^dlo\.(dead|events)$")
+        # A channel remembers for a while what it was allowed.
+        self.cut(consumer, "publish")
         ids, culprits = self.batch()
         self.wait_refused(consumer, culprits, 403)
-        self.assert_dead(set(ids) - set(culprits))
+        self.assert_dead(set(ids) - set(culprits), left=len(culprits))
         self.broker.allow(self.vhost, user)
         wait_until(lambda: {r.id for r in down.requests if r.attempt == 2}
                    == set(culprits), "the culprits were tried again")
@@ -264,7 +268,7 @@ class Refused(Broker):
             lambda r: 422 if self.is_culprit(r) else
             200 if r.attempt > 1 else 503)
         consumer = self.consumer(self.shop(down, concurrency=8))
-        ids, dead = [], []
+        ids = []
         for round_ in range(3):
             seen = len(down.requests)
             more, _ = self.batch()
@@ -349,3 +353,112 @@ class Closed(Broker):
         ids = self.publish_many("orders", 5)
         down.wait_requests(5)
         self.assert_recovers(consumer, down, ids)
+
+
+class Sizes(Broker):
+    """A broker that allows less than others."""
+
+    def setUp(self):
+        super().setUp()
+        self.private_broker()
+        self.declare("orders")
+
+    def bodies_through(self, down, frame_max):
+        """Twice to the downstream and then dead, whole each time."""
+        room = frame_max - 8
+        sent = {}
+        for size in (0, 1, room, room + 1, 9 * room + 5, 2_000_000):
+            message_id = f"{frame_max}-{size}"
+            sent[message_id] = os.urandom(size)
+            self.publish("orders", sent[message_id], message_id=message_id)
+        dead = self.take("orders.dlq", len(sent), timeout=60)
+        self.assertEqual({m.id: m.body for m in dead}, sent)
+        for attempt in (1, 2):
+            self.assertEqual({r.id: r.body for r in down.requests
+                              if r.attempt == attempt and r.id in sent}, sent)
+
+    def headers_through(self, consumer, down, frame_max):
+        """What leaves room for ours is tried again and keeps its headers;
+        what does not is dead at its first failure, its body whole, and the
+        log says that headers were cut."""
+        # Flags, the table's length, the header, delivery mode, message id.
+        most = frame_max - 20 - (2 + 4 + len("Xpad") + 5 + 1 + 5)
+        sizes = {f"h{n:03}": n for n in (*range(most - 900, most, 45), most)}
+        for message_id, size in sizes.items():
+            self.publish("orders", message_id.encode(), message_id=message_id,
+                         headers={"pad": "x" * size})
+        dead = self.take("orders.dlq", len(sizes), timeout=60)
+        self.assertEqual(sorted(m.id for m in dead), sorted(sizes))
+        attempts = down.attempts()
+        cut = {line.fields["id"] for line in consumer.logged("headers_cut")}
+        self.assertIn(len(cut), range(1, len(sizes)))
+        for message in dead:
+            pad = "x" * sizes[message.id]
+            self.assertEqual(message.body, message.id.encode())
+            self.assertEqual(message.headers.get("pad"),
+                             None if message.id in cut else pad)
+            # A reason takes room too: a few fit again, but not when dead.
+            tried = 2 if message.headers["dlo-reason"] == "rejected" else 1
+            self.assertEqual(attempts[message.id], tried)
+            if message.id not in cut:
+                self.assertEqual(tried, 2)
+        self.assertIn("malformed", {m.headers["dlo-reason"] for m in dead})
+
+    def test_frames_of_odd_sizes(self):
+        self.broker.setting("frame_max", 4096)
+        # Hers too are as small as that now.
+        self._channel = None
+        down = self.downstream(lambda r: 503 if r.attempt == 1 else 422)
+        consumer = self.consumer(self.shop(down))
+        self.bodies_through(down, 4096)
+        self.headers_through(consumer, down, 4096)
+        for frame_max in (5003, 8192, 131072):
+            self.broker.setting("frame_max", frame_max)
+            self.cut(consumer, "consume", "publish")
+            self.bodies_through(down, frame_max)
+        self.wait_totals("orders", total=0)
+        self.assertEqual(consumer.logged("publish_channel_closed"), [])
+
+    def test_few_channels(self):
+        down = self.downstream(
+            lambda r: 422 if r.id == "dead" else
+            200 if r.attempt > 1 else 503)
+
+        def work(*queues, prefix):
+            ids = [i for n, queue in enumerate(queues)
+                   for i in self.publish_many(queue, 5, prefix=f"{prefix}{n}")]
+            wait_until(lambda: {r.id for r in down.requests
+                                if r.attempt == 2} >= set(ids), "each twice")
+            for queue in queues:
+                self.wait_totals(queue, total=0)
+
+        two = self.two_pipelines(down)
+        one = harness.merge(two, {"pipelines": {"cakes": None}})
+        self.broker.setting("channel_max", 1)
+        consumer = self.consumer(one)
+        work("orders", prefix="a")
+        self.publish("orders", b"", message_id="dead")
+        self.assertEqual([m.id for m in self.take("orders.dlq", 1)], ["dead"])
+        self.assertEqual(consumer.terminate(), 0)
+        # It would serve one of the two, if any.
+        path = self.write_config(two)
+        code, _, said = harness.run_program(
+            "dlo-consumer", "--listen", "none", "-c", path)
+        self.assertEqual(code, 1, said)
+        self.assertIn("too_few_channels allowed=1 wanted=2", said)
+        self.assertIn('hint="raise channel_max', said)
+        self.broker.setting("channel_max", 2)
+        consumer = self.consumer(two)
+        work("orders", "cakes", prefix="b")
+        # Of one that runs who has a channel goes on.
+        self.broker.setting("channel_max", 1)
+        self.cut(consumer, "consume")
+        consumer.wait_log("too_few_channels")
+        loser = consumer.wait_log("no_channel").fields["pipeline"]
+        wait_until(lambda: f"no channel left for queue {loser}"
+                   in consumer.get("/readyz")[1], "/readyz tells")
+        work(*{"orders", "cakes"} - {loser}, prefix="c")
+        self.broker.setting("channel_max", 7)
+        self.cut(consumer, "consume", "publish")
+        self.wait_ready(consumer)
+        work("orders", "cakes", prefix="d")
