@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Dead Letter Office authors
-"""Nodes of a cluster that go while we work with it."""
+"""Nodes of a cluster that go, and leaders that move, while we work with it."""
 
 import pika.exceptions
 
 import harness
 from harness import wait_until
+from test_consumer_order import Record
 
 
 # What the broker dead-letters to a queue without a leader is tried again
@@ -18,13 +19,13 @@ ADVANCED = """[{rabbit, [
 
 
 class Cluster(harness.Case):
-    def publish_surely(self, count, prefix):
+    def publish_surely(self, count, prefix, queue="orders"):
         """`count` messages, each repeated until some node confirmed it."""
         ids = [f"{prefix}-{number}" for number in range(count)]
         for message_id in ids:
             def confirmed(message_id=message_id):
                 try:
-                    self.publish("orders", b"", message_id=message_id)
+                    self.publish(queue, b"", message_id=message_id)
                 except (pika.exceptions.AMQPError, OSError):
                     # One that met a dead leader is nacked for ever.
                     self._channel = None
@@ -128,3 +129,63 @@ class Cluster(harness.Case):
         self.wait_done(down, ids)
         self.assertTrue(consumer.alive())
         self.assertEqual(self.depth("orders.dlq"), 0)
+
+    def transfer_leaders(self):
+        """Moves the leader of each queue to the next of its nodes."""
+        self.broker.ctl("eval", f"""
+            [begin
+                 {{_, Now}} = amqqueue:get_pid(Q),
+                 All = lists:sort(maps:get(nodes, amqqueue:get_type_state(Q))),
+                 [Next | _] = [N || N <- All, N > Now] ++ All,
+                 rabbit_quorum_queue:transfer_leadership(Q, Next)
+             end || Q <- rabbit_amqqueue:list(<<"{self.vhost}">>),
+                    amqqueue:get_type(Q) =:= rabbit_quorum_queue].""")
+
+    def test_leaders_may_move(self):
+        """By order, with no node lost, and three times under load: what is
+        tried again on the way, what is dead, and what must keep its order."""
+        nodes = self.private_cluster(advanced=ADVANCED)
+        self.declare("orders")
+        self.declare("strict", arguments={"x-single-active-consumer": True})
+        record = Record(rate=0.2)
+        line = self.downstream(record)
+        down = self.downstream(
+            lambda r: 422 if r.id.endswith("7") else
+            200 if r.attempt > 1 else 503)
+        calm = {"failures": 100000, "minimum": 100000}
+        consumer = self.consumer(self.config(
+            down, broker={"nodes": [f"amqp://127.0.0.1:{node.port}"
+                                    for node in nodes]},
+            downstreams={"shop": {"breaker": calm},
+                         "line": {"http": {"url": line.url},
+                                  "breaker": calm}},
+            pipelines={"orders": {"retry": {"first": "300ms",
+                                            "hold": "1ms"}},
+                       "strict": {"queue": "strict", "downstream": "line",
+                                  "order": "strict",
+                                  "retry": {"attempts": 100, "first": "5ms",
+                                            "cap": "20ms"}}}))
+        ids, ordered = [], []
+        for round_ in range(3):
+            before = self.leader_of("strict")
+            more = self.publish_surely(50, f"r{round_}")
+            ordered += self.publish_surely(50, f"s-{round_}", "strict")
+            ids += more
+            self.transfer_leaders()
+            wait_until(lambda old=before: self.leader_of("strict") != old,
+                       "another leader")
+        self.wait_totals("orders", total=0, timeout=60)
+        tried = [i for i in ids if not i.endswith("7")]
+        wait_until(lambda: set(tried) <= {r.id for r in down.requests
+                                          if r.attempt > 1},
+                   "each was tried again", timeout=60)
+        wait_until(lambda: len(record.firsts) == len(ordered),
+                   "all of the ordered ones", timeout=60)
+        self.assertEqual(record.firsts, ordered)
+        self.assertEqual(record.overlaps, [])
+        for queue in ("orders", "strict"):
+            self.wait_totals(queue, total=0, timeout=60)
+        self.assertEqual({m.id for m in self.drain("orders.dlq")},
+                         set(ids) - set(tried))
+        self.assertEqual(self.depth("strict.dlq"), 0)
+        self.assertTrue(consumer.alive())
