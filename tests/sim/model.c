@@ -762,6 +762,19 @@ unbind_destination(struct model *model, const char *name, bool is_queue)
 	}
 }
 
+/* Those deleted of which nothing is unacked any more. */
+static void
+forget_deleted(struct model *model)
+{
+	struct model_queue *queue = TAILQ_FIRST(&model->deleted), *next;
+
+	for (; queue != NULL; queue = next) {
+		next = TAILQ_NEXT(queue, link);
+		if (queue->unacked_count == 0)
+			queue_free(queue, &model->deleted);
+	}
+}
+
 void
 model_delete_queue(struct model *model, const char *name)
 {
@@ -769,6 +782,7 @@ model_delete_queue(struct model *model, const char *name)
 
 	if (queue == NULL)
 		return;
+	forget_deleted(model);
 	unbind_destination(model, name, true);
 	TAILQ_REMOVE(&model->queues, queue, link);
 	TAILQ_INSERT_TAIL(&model->deleted, queue, link);
