@@ -27,3 +27,11 @@ check_PROGRAMS += tests/sim/test_sim
 tests_sim_test_sim_SOURCES = tests/sim/test_sim.c
 tests_sim_test_sim_LDADD = tests/sim/libsim.a $(REDRIVE_LIBS) \
 	$(CONSUMER_LIBS)
+
+# What scripts/soak days runs.
+EXTRA_PROGRAMS += tests/sim/days
+tests_sim_days_SOURCES = tests/sim/days.c
+tests_sim_days_LDADD = $(tests_sim_test_sim_LDADD)
+
+# No test, but it must not rot.
+check-local: tests/sim/days$(EXEEXT)

@@ -110,6 +110,8 @@ make_kill(struct trouble *t)
 	struct process *process =
 	    t->env.processes[sim_below(t->env.loop, t->env.process_count)];
 
+	if (t->env.spares_processes)
+		return;
 	if (process_kill(process))
 		t->count.kills++;
 	process_start(process, (int64_t)sim_below(t->env.loop, 8000));

@@ -27,6 +27,7 @@ struct trouble_env {
 	size_t process_count;
 	const char *work_queue;
 	bool outage; /* only what makes the broker take messages back */
+	bool spares_processes; /* none is killed */
 };
 
 struct trouble_count {
