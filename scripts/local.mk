@@ -17,4 +17,5 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/lint \
 	scripts/lint-house \
 	scripts/soak \
+	scripts/soak_growth.py \
 	scripts/test
