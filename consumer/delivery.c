@@ -95,8 +95,6 @@ delivery_describe(struct delivery *d, const char *pipeline, const char *queue)
 		.timestamp_s = timestamp(props[RMQ_PROP_TIMESTAMP]),
 		.traceparent = text(e->traceparent),
 		.tracestate = text(e->tracestate),
-		.headers = NULL,
-		.header_count = 0,
 		.fields = { .table = text(props[RMQ_PROP_HEADERS]),
 		    .next = headers_next },
 		.body = d->message->body.ptr,
