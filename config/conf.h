@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "lib/buf.h"
 #include "lib/compiler.h"
 #include "lib/log.h"
 
@@ -132,6 +133,11 @@ struct conf_http {
 	const char *ca;	    /* PEM files; NULL: the system's, or none */
 	const char *cert;
 	const char *key;
+	/*
+	 * What these files hold, as a digest: another text when they are
+	 * others. NULL: none of them, or they are for another role.
+	 */
+	const char *pem_digest;
 };
 
 enum conf_exec_mode { CONF_EXEC_ONCE, CONF_EXEC_STREAM };
@@ -359,6 +365,7 @@ struct conf_features {
 };
 
 struct conf_pool;
+struct conf_tree;
 
 /* The file. */
 struct conf {
@@ -378,7 +385,8 @@ struct conf {
 	struct conf_broker consumer_broker;
 	struct conf_broker redrive_broker;
 	struct conf_broker topology_broker;
-	struct conf_pool *pool; /* owns all memory of this struct */
+	const struct conf_tree *root; /* where each key stood */
+	struct conf_pool *pool;	      /* owns all memory of this struct */
 };
 
 /* One thing that is wrong. */
@@ -414,7 +422,9 @@ const struct conf_broker *conf_broker_for(const struct conf *, enum conf_role);
 const struct conf_pipeline *conf_pipeline_find(const struct conf *,
     const char *name);
 
-/* One line each: FILE:LINE:COLUMN: key: problem. */
+/* Appends error `i`, FILE:LINE:COLUMN: key: problem, without a newline. */
+void conf_errors_show(const struct conf_errors *, size_t i, struct buf *out);
+/* All of them, one line each. */
 void conf_errors_print(const struct conf_errors *, FILE *);
 void conf_errors_clear(struct conf_errors *);
 

@@ -102,20 +102,30 @@ conf_errors_sort(struct conf_errors *errors)
 }
 
 void
+conf_errors_show(const struct conf_errors *errors, size_t i, struct buf *out)
+{
+	const struct conf_error *error = &errors->items[i];
+
+	buf_add_str(out, errors->path);
+	if (error->line != 0)
+		buf_printf(out, ":%u:%u", error->line, error->column);
+	if (error->key[0] != '\0')
+		buf_printf(out, ": %s", error->key);
+	buf_printf(out, ": %s", error->problem);
+}
+
+void
 conf_errors_print(const struct conf_errors *errors, FILE *out)
 {
-	const struct conf_error *error;
+	struct buf line = { 0 };
 	size_t i;
 
 	for (i = 0; i < errors->count; i++) {
-		error = &errors->items[i];
-		fputs(errors->path, out);
-		if (error->line != 0)
-			fprintf(out, ":%u:%u", error->line, error->column);
-		if (error->key[0] != '\0')
-			fprintf(out, ": %s", error->key);
-		fprintf(out, ": %s\n", error->problem);
+		buf_reset(&line);
+		conf_errors_show(errors, i, &line);
+		fprintf(out, "%s\n", buf_str(&line));
 	}
+	buf_clear(&line);
 }
 
 void

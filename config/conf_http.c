@@ -2,10 +2,12 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "config/conf_http.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config/conf_valid.h"
+#include "lib/digest.h"
 #include "lib/file.h"
 
 /* As much as a bundle of all authorities of the world may have. */
@@ -83,10 +85,13 @@ check_forwarded(struct conf_parse *p, struct conf_tree *node,
 	}
 }
 
-/* A file is looked at now: a failed request would come too late. */
+/*
+ * A file is looked at now: a failed request would come too late. And what it
+ * holds is noted, since a reload finds new contents under an old name.
+ */
 static void
 check_file(struct conf_parse *p, struct conf_tree *node, const char *key,
-    const char *path)
+    const char *path, struct digest *digest)
 {
 	struct buf bytes = { 0 };
 	const char *problem;
@@ -100,23 +105,41 @@ check_file(struct conf_parse *p, struct conf_tree *node, const char *key,
 		problem = "needs a passphrase, and nobody is there to give it";
 	if (problem != NULL)
 		conf_parse_error_at(p, node, key, "%s: %s", path, problem);
+	digest_add(digest, key, strlen(key));
+	digest_add(digest, buf_peek(&bytes), bytes.len);
 	if (bytes.mem != NULL)
 		explicit_bzero(bytes.mem, bytes.space);
 	buf_clear(&bytes);
 }
 
+static const char *
+show_digest(struct conf_parse *p, struct digest *digest)
+{
+	char text[2 * DIGEST_BYTES + 1];
+	uint8_t bytes[DIGEST_BYTES];
+
+	/* The library takes no digests: nothing is ever the same then. */
+	if (digest_end(digest, bytes) != 0)
+		return conf_pool_printf(p->pool, "%p", (void *)p->pool);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return conf_pool_text(p->pool, text, sizeof(text) - 1);
+}
+
 static void
 check_tls(struct conf_parse *p, struct conf_tree *node,
-    const struct conf_downstream *downstream)
+    struct conf_downstream *downstream)
 {
 	static const char *const keys[] = { "ca", "cert", "key" };
-	const struct conf_http *http = &downstream->http;
+	struct conf_http *http = &downstream->http;
 	const char *const paths[] = { http->ca, http->cert, http->key };
 	bool probed = is_https(downstream->probe.url);
 	bool used = (p->roles & CONF_ROLE_CONSUMER) != 0 ||
 	    ((p->roles & CONF_ROLE_REDRIVE) != 0 && probed);
+	struct digest *digest = digest_new();
 	size_t i;
 
+	digest_start(digest);
 	if (http->cert != NULL && conf_tree_get(node, "key") == NULL)
 		conf_parse_error_at(p, node, "cert", "needs its key beside it");
 	if (http->key != NULL && conf_tree_get(node, "cert") == NULL)
@@ -128,8 +151,11 @@ check_tls(struct conf_parse *p, struct conf_tree *node,
 			conf_parse_error_key(p, conf_tree_get(node, keys[i]),
 			    "has no effect: url does not begin with https://");
 		else if (used)
-			check_file(p, node, keys[i], paths[i]);
+			check_file(p, node, keys[i], paths[i], digest);
 	}
+	if (used && (http->ca != NULL || http->cert != NULL))
+		http->pem_digest = show_digest(p, digest);
+	digest_free(digest);
 }
 
 static void

@@ -362,6 +362,7 @@ conf_parse(const char *path, const void *bytes, size_t len, bool public,
 	if (errors->path == NULL)
 		errors->path = xstrdup(path);
 	p.root = conf_tree_read(bytes, len, pool, errors);
+	conf->root = p.root;
 	if (is_empty(p.root) && errors->count == 0)
 		conf_errors_add(errors, 1, 1, "",
 		    "is empty; must have at least downstreams and pipelines");

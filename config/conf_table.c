@@ -53,7 +53,8 @@
 	}
 
 #define TLS(path_, offset_, doc_) \
-	{ path_, CONF_TYPE_MAP, .hook = conf_hooks_tls, .doc = (doc_) }, \
+	{ path_, CONF_TYPE_MAP, CONF_GIVEN, .hook = conf_hooks_tls, \
+		.doc = (doc_) }, \
 	    { path_ ".ca", CONF_TYPE_PATH, 0, \
 		    (offset_) + offsetof(struct conf_tls, ca), \
 		    .doc = \
@@ -180,8 +181,9 @@ const struct conf_key conf_table[] = {
 	    .def = "plain", .words = mechanisms,
 	    .doc = "How to log in: by user and password, or, external, by "
 		   "the certificate in tls (rabbitmq_auth_mechanism_ssl)." },
-	{ "broker.trusted_users", CONF_TYPE_LIST, 0, CONF(broker.trusted_users),
-	    sizeof(const char *), BETWEEN(0, MANY), .def = "[]",
+	{ "broker.trusted_users", CONF_TYPE_LIST, CONF_LIVE,
+	    CONF(broker.trusted_users), sizeof(const char *), BETWEEN(0, MANY),
+	    .def = "[]",
 	    .doc = "Users whose dlo-* headers count, beside every user "
 		   "named in this file." },
 	{ "broker.trusted_users[]", CONF_TYPE_TEXT, .check = conf_valid_short },
@@ -197,16 +199,16 @@ const struct conf_key conf_table[] = {
 	{ "broker.management", CONF_TYPE_MAP, .hook = conf_hooks_management,
 	    .doc = "The management API, for dlo topology; https:// trusts "
 		   "what broker.tls (or topology.broker.tls) names." },
-	{ "broker.management.url", CONF_TYPE_TEXT, CONF_REQUIRED,
+	{ "broker.management.url", CONF_TYPE_TEXT, CONF_REQUIRED | CONF_LIVE,
 	    CONF(broker.management.url), .check = conf_valid_base_url,
 	    .doc = "Such as http://127.0.0.1:15672." },
-	{ "broker.management.user", CONF_TYPE_TEXT, 0,
+	{ "broker.management.user", CONF_TYPE_TEXT, CONF_LIVE,
 	    CONF(broker.management.user), .check = conf_valid_short,
 	    .doc = "User name; the broker wants the tag management on it. "
 		   "Without it the user and password to declare as; needed "
 		   "with mechanism: external." },
 	SECRET("broker.management.password", CONF(broker.management.password),
-	    0, .doc = "Password."),
+	    CONF_LIVE, .doc = "Password."),
 
 	{ "topology", CONF_TYPE_MAP,
 	    .doc = "Our own exchanges and queues in the broker." },
@@ -264,8 +266,8 @@ const struct conf_key conf_table[] = {
 	    .check = conf_valid_header_value, .hook = conf_hooks_header },
 	{ "downstreams.*.http.headers.*.file", CONF_TYPE_PATH,
 	    CONF_REQUIRED | CONF_PRIVATE, offsetof(struct conf_header, file),
-	    .doc = "File to read the value from, at start; a trailing "
-		   "newline is cut." },
+	    .doc = "File to read the value from, at start and at a reload; a "
+		   "trailing newline is cut." },
 	{ "downstreams.*.http.forward_headers", CONF_TYPE_LIST, CONF_LIVE,
 	    DOWNSTREAM(http.forward_headers), sizeof(const char *),
 	    BETWEEN(0, MANY), .def = "[]",
@@ -319,11 +321,12 @@ const struct conf_key conf_table[] = {
 	    .derived = "no limit", .doc = "CPU time of a process at most." },
 	{ "downstreams.*.plugin", CONF_TYPE_MAP, CONF_LATER,
 	    .doc = "Give each message to a shared object." },
-	{ "downstreams.*.plugin.path", CONF_TYPE_PATH, CONF_REQUIRED,
-	    DOWNSTREAM(plugin.path), .doc = "The shared object." },
-	{ "downstreams.*.plugin.config", CONF_TYPE_ANY,
+	{ "downstreams.*.plugin.path", CONF_TYPE_PATH,
+	    CONF_REQUIRED | CONF_LIVE, DOWNSTREAM(plugin.path),
+	    .doc = "The shared object." },
+	{ "downstreams.*.plugin.config", CONF_TYPE_ANY, CONF_LIVE,
 	    .doc = "Whatever the plugin understands." },
-	{ "downstreams.*.plugin.workers", CONF_TYPE_COUNT, 0,
+	{ "downstreams.*.plugin.workers", CONF_TYPE_COUNT, CONF_LIVE,
 	    DOWNSTREAM(plugin.workers), BETWEEN(0, COUNT_MAX), .def = "2",
 	    .doc = "Processes to run it in; 0: inside the daemon." },
 	{ "downstreams.*.plugin.timeout", CONF_TYPE_DURATION, CONF_LIVE,
@@ -403,7 +406,7 @@ const struct conf_key conf_table[] = {
 		   "{type: quorum}}. It belongs to one pipeline." },
 	{ "pipelines.*.queue.name", CONF_TYPE_TEXT, CONF_REQUIRED,
 	    PIPELINE(queue), .check = conf_valid_queue, .doc = "Its name." },
-	{ "pipelines.*.queue.declare", CONF_TYPE_MAP,
+	{ "pipelines.*.queue.declare", CONF_TYPE_MAP, CONF_GIVEN,
 	    .hook = conf_hooks_declare,
 	    .doc = "Declare the work queue if it is missing; without this "
 		   "it must be there." },
@@ -415,7 +418,8 @@ const struct conf_key conf_table[] = {
 	{ "pipelines.*.prefetch", CONF_TYPE_COUNT, CONF_LIVE,
 	    PIPELINE(prefetch), BETWEEN(1, 65535), .def = "256",
 	    .doc = "Messages taken from the queue and not yet done, at "
-		   "most." },
+		   "most. Where the order counts a smaller one needs a "
+		   "restart." },
 	{ "pipelines.*.concurrency", CONF_TYPE_COUNT, CONF_LIVE,
 	    PIPELINE(concurrency), BETWEEN(1, COUNT_MAX), .def = "64",
 	    .doc = "Attempts under way at once." },
@@ -707,14 +711,14 @@ conf_table_row(const char *path)
 	return NULL;
 }
 
-/* Whether the row, or one that it is below, is marked as not working. */
+/* Whether the row, or one that it is below, has that flag. */
 static bool
-is_later(const struct conf_key *key)
+is_marked(const struct conf_key *key, enum conf_flag flag)
 {
 	size_t i, len;
 
 	for (i = 0; i < conf_table_len; i++) {
-		if ((conf_table[i].flags & CONF_LATER) == 0)
+		if ((conf_table[i].flags & flag) == 0)
 			continue;
 		len = strlen(conf_table[i].path);
 		if (strncmp(key->path, conf_table[i].path, len) == 0 &&
@@ -729,7 +733,7 @@ conf_table_supported(const struct conf_key *key)
 {
 	const struct conf_key *below;
 
-	if (is_later(key))
+	if (is_marked(key, CONF_LATER))
 		return false;
 	below = conf_table_below(key, NULL);
 	/* A map works if any key in it does, or if it is to be empty. */
@@ -739,4 +743,10 @@ conf_table_supported(const struct conf_key *key)
 		if (conf_table_supported(below))
 			return true;
 	return false;
+}
+
+bool
+conf_table_live(const struct conf_key *key)
+{
+	return key->type == CONF_TYPE_NAMED || is_marked(key, CONF_LIVE);
 }

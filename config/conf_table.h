@@ -10,7 +10,8 @@
  * innermost element: a struct conf_pipeline for all rows of pipelines.*, and
  * from the struct conf outside of any element. A list or map of names is kept
  * as a pointer to its elements followed by their count (size_t); the name is
- * an element's first member.
+ * an element's first member. A reload may add and remove the elements of a
+ * map of names, even where it is not CONF_LIVE.
  */
 #ifndef DLO_CONFIG_CONF_TABLE_H
 #define DLO_CONFIG_CONF_TABLE_H
@@ -44,9 +45,10 @@ enum conf_flag {
 	CONF_REQUIRED = 1, /* an error when the map that holds it has it not */
 	CONF_OR_MAP = 2,   /* a map of the keys below it will do as well */
 	CONF_EMPTY = 4,	   /* an empty text is fine */
-	CONF_LIVE = 8,	   /* a reload may change it */
+	CONF_LIVE = 8,	   /* a reload may change it, and all below it */
 	CONF_LATER = 16,   /* not yet supported, unless it has its default */
 	CONF_PRIVATE = 32, /* its value, and keys below, are never shown */
+	CONF_GIVEN = 64,   /* a map that counts even when it is empty */
 };
 
 struct conf_tree;
@@ -98,5 +100,7 @@ const struct conf_key *conf_table_find(const struct conf_key *map,
 const struct conf_key *conf_table_row(const char *path);
 /* Whether the key works, and not only with its default. */
 bool conf_table_supported(const struct conf_key *);
+/* Whether a reload may change it; of a map only the keys below it count. */
+bool conf_table_live(const struct conf_key *);
 
 #endif

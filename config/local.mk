@@ -5,6 +5,8 @@ noinst_LIBRARIES += config/libconf.a
 config_libconf_a_SOURCES = \
 	config/conf.c \
 	config/conf.h \
+	config/conf_change.c \
+	config/conf_change.h \
 	config/conf_cross.c \
 	config/conf_cross.h \
 	config/conf_errors.c \

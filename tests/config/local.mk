@@ -7,12 +7,16 @@ CONFIG_TESTS_SUPPORT = \
 	tests/config/support.h \
 	tests/unit.h
 check_PROGRAMS += \
+	tests/config/test_change \
 	tests/config/test_conf \
 	tests/config/test_docs \
 	tests/config/test_load \
 	tests/config/test_mutate \
 	tests/config/test_samples \
 	tests/config/test_scalar
+tests_config_test_change_SOURCES = tests/config/test_change.c \
+	$(CONFIG_TESTS_SUPPORT)
+tests_config_test_change_LDADD = $(CONFIG_TESTS_LDADD)
 tests_config_test_conf_SOURCES = tests/config/test_conf.c \
 	$(CONFIG_TESTS_SUPPORT)
 tests_config_test_conf_LDADD = $(CONFIG_TESTS_LDADD)

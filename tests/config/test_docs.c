@@ -335,6 +335,8 @@ show_key(const struct conf_key *key, struct buf *out)
 		buf_printf(out, "; default %s", key->def);
 	if (key->derived != NULL)
 		buf_printf(out, "; default: %s", key->derived);
+	if (!conf_table_live(key))
+		buf_add_str(out, "; restart");
 	buf_printf(out, ")\n%s\n", key->doc);
 }
 
