@@ -12,6 +12,7 @@ struct provision {
 	struct loop *loop;
 	struct stream_net *net;
 	const struct conf_broker *broker;
+	enum conf_role role;
 	enum topology_mode mode;
 	struct topology *topology;
 	char *name;
@@ -109,6 +110,7 @@ provision_new(struct loop *loop, struct stream_net *net,
 	p->net = net;
 	p->broker = conf_broker_for(conf, declare ? CONF_ROLE_TOPOLOGY : role);
 	p->mode = declare ? TOPOLOGY_DECLARE : TOPOLOGY_CHECK;
+	p->role = role;
 	p->topology = topology_new(conf, role);
 	p->name = xstrdup(name);
 	p->cbs = cbs;
@@ -120,6 +122,25 @@ void
 provision_set_mode(struct provision *p, enum topology_mode mode)
 {
 	p->mode = mode;
+}
+
+bool
+provision_follow(struct provision *p, const struct conf *conf)
+{
+	struct topology *topology = topology_new(conf, p->role);
+	bool running = p->run != NULL;
+
+	if (!topology_differs(topology, p->topology)) {
+		topology_free(topology);
+		return false;
+	}
+	topology_run_free(p->run);
+	p->run = NULL;
+	topology_free(p->topology);
+	p->topology = topology;
+	if (running)
+		start_run(p, rmq_link_conn(p->link));
+	return true;
 }
 
 const struct topology *

@@ -28,13 +28,20 @@ struct provision_cbs {
 
 /*
  * For the daemon of `role` (consumer or redrive), or for both (topology).
- * `conf` and `cbs` must outlive it, `name` (of the connection) need not.
+ * `conf` and `cbs` must outlive it (that `conf` even after provision_follow),
+ * `name` (of the connection) need not.
  */
 struct provision *provision_new(struct loop *, struct stream_net *,
     const struct conf *conf, enum conf_role role, const char *name,
     const struct provision_cbs *cbs, void *arg);
 /* Does that instead of what topology.declare says; before the first start. */
 void provision_set_mode(struct provision *, enum topology_mode);
+/*
+ * Another configuration from now on, with the same broker and topology.broker.
+ * True: it asks for another topology; a run under way begins anew with that,
+ * but none is started for it.
+ */
+bool provision_follow(struct provision *, const struct conf *);
 /* The list that runs walk, and that the items of their problems are in. */
 const struct topology *provision_topology(const struct provision *);
 /* True once every node was tried since the last start, for `down`. */

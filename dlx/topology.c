@@ -294,6 +294,40 @@ topology_new(const struct conf *conf, unsigned roles)
 	return b.topology;
 }
 
+static bool
+texts_differ(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a != b;
+	return strcmp(a, b) != 0;
+}
+
+static bool
+items_differ(const struct topology_item *a, const struct topology_item *b)
+{
+	return a->kind != b->kind || texts_differ(a->name, b->name) ||
+	    texts_differ(a->type, b->type) ||
+	    texts_differ(a->source, b->source) ||
+	    texts_differ(a->key, b->key) || a->foreign != b->foreign ||
+	    a->args.len != b->args.len ||
+	    (a->args.len > 0 &&
+		memcmp(buf_peek(&a->args), buf_peek(&b->args), a->args.len) !=
+		    0);
+}
+
+bool
+topology_differs(const struct topology *a, const struct topology *b)
+{
+	size_t i;
+
+	if (a->count != b->count)
+		return true;
+	for (i = 0; i < a->count; i++)
+		if (items_differ(&a->items[i], &b->items[i]))
+			return true;
+	return false;
+}
+
 void
 topology_free(struct topology *topology)
 {

@@ -92,6 +92,8 @@ struct topology {
 struct topology *topology_new(const struct conf *, unsigned roles);
 /* NULL is fine. */
 void topology_free(struct topology *);
+/* Whether they ask for the same, in the same order. */
+bool topology_differs(const struct topology *, const struct topology *);
 
 bool topology_is_binding(const struct topology_item *);
 

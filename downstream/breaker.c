@@ -38,6 +38,14 @@ breaker_init(struct breaker *b, const char *name,
 	b->seed = seed;
 }
 
+void
+breaker_limit(struct breaker *b, unsigned limit)
+{
+	b->params.limit = limit;
+	if (!b->slow.on || b->allowed > limit)
+		b->allowed = limit;
+}
+
 /* The next number in [0, 1) from the seed: splitmix64. */
 static double
 chance(struct breaker *b)

@@ -107,6 +107,9 @@ const char *breaker_state_name(enum breaker_state);
 void breaker_init(struct breaker *, const char *name,
     const struct breaker_params *, uint64_t seed);
 
+/* Another limit from now on; its state and what it has counted stay. */
+void breaker_limit(struct breaker *, unsigned limit);
+
 enum breaker_state breaker_state(const struct breaker *);
 /* How many more attempts may start now. */
 unsigned breaker_room(const struct breaker *);

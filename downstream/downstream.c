@@ -20,7 +20,7 @@ LIST_HEAD(downstream_calls, downstream_call);
 TAILQ_HEAD(downstream_listeners, downstream_listener);
 
 struct downstream {
-	const struct conf_downstream *conf;
+	char *name;
 	struct loop *loop;
 	struct handler *handler;
 	struct breaker breaker;
@@ -32,7 +32,10 @@ struct downstream {
 	struct downstream_calls calls, spare;
 	struct downstream_listeners listeners;
 	struct downstream_listener *telling; /* the next to be told */
-	downstream_watch_cb *watch;	     /* NULL: nobody */
+	downstream_idle_cb *idle;	     /* NULL: not retired */
+	void *idle_arg;
+	struct loop_task idled;
+	downstream_watch_cb *watch; /* NULL: nobody */
 	void *watch_arg;
 	struct metrics_cell *state, *opened, *healthy;
 };
@@ -115,6 +118,14 @@ downstream_tell(void *arg)
 	}
 }
 
+/* Retired: is there anybody left? */
+static void
+check_idle(struct downstream *d)
+{
+	if (d->idle != NULL && d->under_way == 0 && TAILQ_EMPTY(&d->listeners))
+		loop_defer(d->loop, &d->idled);
+}
+
 /* A call is over: the breaker hears of it, its memory is spare. */
 static void
 downstream_end(struct downstream_call *call, enum breaker_result result)
@@ -126,6 +137,10 @@ downstream_end(struct downstream_call *call, enum breaker_result result)
 	LIST_REMOVE(call, entry);
 	LIST_INSERT_HEAD(&d->spare, call, entry);
 	d->under_way--;
+	if (d->idle != NULL) {
+		check_idle(d);
+		return;
+	}
 	breaker_finish(&d->breaker, call->ticket, result,
 	    loop_turn_ms(d->loop));
 	follow(d, before);
@@ -184,7 +199,7 @@ downstream_cancel(struct downstream_call *call)
 const char *
 downstream_name(const struct downstream *d)
 {
-	return d->conf->name;
+	return d->name;
 }
 
 enum breaker_state
@@ -214,7 +229,7 @@ downstream_health(const struct downstream *d)
 unsigned
 downstream_room(const struct downstream *d)
 {
-	return d->gated ? 0 : room(d);
+	return d->gated || d->idle != NULL ? 0 : room(d);
 }
 
 void
@@ -229,6 +244,7 @@ downstream_unlisten(struct downstream *d, struct downstream_listener *listener)
 	if (d->telling == listener)
 		d->telling = TAILQ_NEXT(listener, entry);
 	TAILQ_REMOVE(&d->listeners, listener, entry);
+	check_idle(d);
 }
 
 void
@@ -236,6 +252,46 @@ downstream_watch(struct downstream *d, downstream_watch_cb *watch, void *arg)
 {
 	d->watch = watch;
 	d->watch_arg = arg;
+}
+
+/* As many attempts at once as all its pipelines, and the handler, may have. */
+static unsigned
+limit_of(const struct downstream *d, unsigned concurrency)
+{
+	return concurrency < d->handler->capacity ? concurrency
+						  : d->handler->capacity;
+}
+
+void
+downstream_limit(struct downstream *d, unsigned concurrency)
+{
+	bool full = room(d) == 0;
+
+	breaker_limit(&d->breaker, limit_of(d, concurrency));
+	if (full && room(d) > 0)
+		loop_defer(d->loop, &d->tell);
+}
+
+static void
+downstream_idled(void *arg)
+{
+	struct downstream *d = arg;
+
+	d->idle(d->idle_arg, d);
+}
+
+void
+downstream_retire(struct downstream *d, downstream_idle_cb *idle, void *arg)
+{
+	probe_free(d->probe);
+	d->probe = NULL;
+	loop_timer_stop(d->loop, d->tick);
+	loop_undefer(d->loop, &d->tell);
+	metrics_hide(d->state);
+	metrics_hide(d->healthy);
+	d->idle = idle;
+	d->idle_arg = arg;
+	check_idle(d);
 }
 
 static struct handler *
@@ -259,9 +315,10 @@ make_handler(const struct downstream_env *env,
 }
 
 static void
-make_breaker(struct downstream *d, unsigned concurrency)
+make_breaker(struct downstream *d, const struct conf_downstream *downstream,
+    unsigned concurrency)
 {
-	const struct conf_breaker *conf = &d->conf->breaker;
+	const struct conf_breaker *conf = &downstream->breaker;
 	struct breaker_params params = {
 		.failures = conf->failures,
 		.ratio = conf->ratio,
@@ -269,28 +326,27 @@ make_breaker(struct downstream *d, unsigned concurrency)
 		.window_ms = conf->window_ms,
 		.open_ms = conf->open_ms,
 		.open_max_ms = conf->open_max_ms,
-		.probed = d->conf->probe.kind != CONF_PROBE_NONE,
-		.limit = concurrency,
+		.probed = downstream->probe.kind != CONF_PROBE_NONE,
+		.limit = limit_of(d, concurrency),
 	};
 
-	if (params.limit > d->handler->capacity)
-		params.limit = d->handler->capacity;
-	breaker_init(&d->breaker, d->conf->name, &params, loop_random(d->loop));
+	breaker_init(&d->breaker, d->name, &params, loop_random(d->loop));
 	d->tick = loop_timer_new(d->loop, downstream_tick, d);
 }
 
 static void
-make_probe(struct downstream *d, const struct downstream_env *env)
+make_probe(struct downstream *d, const struct downstream_env *env,
+    const struct conf_downstream *conf)
 {
 	struct probe_params params;
 	struct probe_driver *driver;
 
-	if (d->conf->probe.kind == CONF_PROBE_NONE)
+	if (conf->probe.kind == CONF_PROBE_NONE)
 		return;
-	params = probe_params_of(d->conf->name, &d->conf->probe);
+	params = probe_params_of(d->name, &conf->probe);
 	driver = env->driver_new != NULL
-	    ? env->driver_new(env->arg, d->conf)
-	    : probe_driver_new(env->loop, env->net, d->conf);
+	    ? env->driver_new(env->arg, conf)
+	    : probe_driver_new(env->loop, env->net, conf);
 	d->probe = probe_new(env->loop, &params, driver, downstream_probed, d);
 }
 
@@ -305,9 +361,10 @@ make_metrics(struct downstream *d, struct metrics *m)
 	    "How often the breaker opened.", "downstream");
 	healthy = metrics_gauge(m, "dlo_probe_healthy",
 	    "Whether the probe says healthy; 1 without one.", "downstream");
-	d->state = metrics_cell(state, d->conf->name);
-	d->opened = metrics_cell(opened, d->conf->name);
-	d->healthy = metrics_cell(healthy, d->conf->name);
+	d->state = metrics_cell(state, d->name);
+	d->opened = metrics_cell(opened, d->name);
+	d->healthy = metrics_cell(healthy, d->name);
+	metrics_set(d->state, BREAKER_CLOSED);
 	metrics_set(d->healthy, downstream_health(d) == PROBE_HEALTHY);
 }
 
@@ -317,15 +374,16 @@ downstream_new(const struct downstream_env *env,
 {
 	struct downstream *d = xcalloc(1, sizeof(*d));
 
-	d->conf = conf;
+	d->name = xstrdup(conf->name);
 	d->loop = env->loop;
 	LIST_INIT(&d->calls);
 	LIST_INIT(&d->spare);
 	TAILQ_INIT(&d->listeners);
 	loop_task_init(&d->tell, downstream_tell, d);
+	loop_task_init(&d->idled, downstream_idled, d);
 	d->handler = make_handler(env, conf);
-	make_breaker(d, concurrency);
-	make_probe(d, env);
+	make_breaker(d, conf, concurrency);
+	make_probe(d, env, conf);
 	make_metrics(d, env->metrics);
 	return d;
 }
@@ -350,7 +408,9 @@ downstream_free(struct downstream *d)
 	probe_free(d->probe);
 	loop_timer_free(d->loop, d->tick);
 	loop_undefer(d->loop, &d->tell);
+	loop_undefer(d->loop, &d->idled);
 	free_calls(&d->calls);
 	free_calls(&d->spare);
+	free(d->name);
 	free(d);
 }

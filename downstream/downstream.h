@@ -58,12 +58,22 @@ struct downstream_env {
 /*
  * `concurrency`: attempts at once of all its pipelines together, the limit of
  * the slow start (or the handler's capacity, if that is less). The
- * configuration must outlive it.
+ * configuration may go.
  */
 struct downstream *downstream_new(const struct downstream_env *,
     const struct conf_downstream *, unsigned concurrency);
 /* Cancels what is under way; not from a callback. NULL is fine. */
 void downstream_free(struct downstream *);
+/* Another concurrency from now on; the breaker keeps its state. */
+void downstream_limit(struct downstream *, unsigned concurrency);
+/*
+ * No attempt starts any more: there is no room, the probe ends and the gauges
+ * go, so that another of that name can take its place, while what is under
+ * way goes on to its verdict. `idle` comes from the loop, when nothing (more)
+ * is under way and nobody listens, to free it.
+ */
+typedef void downstream_idle_cb(void *arg, struct downstream *);
+void downstream_retire(struct downstream *, downstream_idle_cb *, void *arg);
 
 const char *downstream_name(const struct downstream *);
 enum breaker_state downstream_state(const struct downstream *);

@@ -357,8 +357,10 @@ metrics_cell_get(struct metrics_family *family, const char *const *values,
 	if (count != family->label_count)
 		refuse(family->name, "asked with another number of labels");
 	cell = cell_find(family, values);
-	if (cell != NULL)
+	if (cell != NULL) {
+		cell->hidden = false;
 		return cell;
+	}
 	for (i = 0; i < count; i++) {
 		len = strlen(values[i]);
 		text_utf8_clean(&bufs[i], values[i],
@@ -368,9 +370,17 @@ metrics_cell_get(struct metrics_family *family, const char *const *values,
 	cell = cell_find(family, clean);
 	if (cell == NULL)
 		cell = cell_add(family, clean);
+	cell->hidden = false;
 	for (i = 0; i < count; i++)
 		buf_clear(&bufs[i]);
 	return cell;
+}
+
+void
+metrics_hide(struct metrics_cell *cell)
+{
+	cell->value = 0;
+	cell->hidden = true;
 }
 
 void
@@ -504,6 +514,8 @@ render_family(struct buf *out, const struct metrics_family *family)
 	buf_printf(out, "\n# TYPE %s %s\n", family->name,
 	    type_names[family->type]);
 	for (cell = family->cells; cell != NULL; cell = cell->next) {
+		if (cell->hidden)
+			continue;
 		if (family->type == METRICS_HISTOGRAM) {
 			render_histogram(out, cell);
 			continue;

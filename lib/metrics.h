@@ -38,6 +38,7 @@ struct metrics_cell {
 	double value;			/* counter, gauge; histogram: sum */
 	uint64_t *buckets; /* histogram: not cumulated, +Inf last */
 	bool overflow;	   /* counts what had no room for a cell */
+	bool hidden;	   /* what it tells of is gone */
 };
 
 typedef void metrics_render_cb(void *arg);
@@ -92,6 +93,12 @@ metrics_set(struct metrics_cell *cell, double value)
 {
 	cell->value = value;
 }
+
+/*
+ * Gauges only: what it tells of is gone. It is no longer rendered, until it is
+ * asked for again.
+ */
+void metrics_hide(struct metrics_cell *);
 
 /* Histograms only. */
 void metrics_observe(struct metrics_cell *, double value);

@@ -56,6 +56,7 @@ struct world {
 	enum breaker_state seen;
 	unsigned seen_room;
 	struct buf changes; /* what the watcher saw */
+	unsigned idle;
 };
 
 static void
@@ -653,6 +654,99 @@ measures_with_noop(void **state)
 	start_many(w, 3);
 }
 
+static void
+takes_another_limit(void **state)
+{
+	struct world *w = *state;
+
+	open_downstream(w, 4);
+	downstream_listen(w->d, &w->a.listener);
+	start_many(w, 4);
+	assert_int_equal(downstream_room(w->d), 0);
+	downstream_limit(w->d, 6);
+	loop_run_tasks(w->loop);
+	assert_int_equal(w->a.told, 1);
+	assert_int_equal(downstream_room(w->d), 2);
+	downstream_limit(w->d, 2);
+	assert_int_equal(downstream_room(w->d), 0);
+	finish_many(w, OUTCOME_OK, 3);
+	loop_run_tasks(w->loop);
+	assert_int_equal(downstream_room(w->d), 1);
+	/* What the breaker knows stays. */
+	downstream_limit(w->d, 10);
+	start_many(w, 4);
+	finish_many(w, OUTCOME_RETRY, 5);
+	assert_int_equal(downstream_state(w->d), BREAKER_OPEN);
+	downstream_limit(w->d, 20);
+	assert_int_equal(downstream_state(w->d), BREAKER_OPEN);
+	assert_int_equal(downstream_room(w->d), 0);
+	downstream_unlisten(w->d, &w->a.listener);
+}
+
+static void
+on_idle(void *arg, struct downstream *d)
+{
+	struct world *w = arg;
+
+	assert_ptr_equal(d, w->d);
+	w->idle++;
+}
+
+static bool
+is_rendered(struct world *w, const char *what)
+{
+	struct buf out = { 0 };
+	bool found;
+
+	metrics_render(w->metrics, &out);
+	found = strstr(buf_str(&out), what) != NULL;
+	buf_clear(&out);
+	return found;
+}
+
+static void
+retires_when_all_have_come_to_a_verdict(void **state)
+{
+	struct world *w = *state;
+	unsigned probes;
+
+	w->conf.probe.kind = CONF_PROBE_TCP;
+	open_downstream(w, 8);
+	loop_run_tasks(w->loop);
+	pass(w, 10);
+	start_many(w, 6);
+	assert_true(is_rendered(w, "dlo_breaker_state{downstream=\"d\"} 0"));
+	downstream_retire(w->d, on_idle, w);
+	assert_int_equal(downstream_room(w->d), 0);
+	assert_false(is_rendered(w, "dlo_breaker_state{"));
+	assert_false(is_rendered(w, "dlo_probe_healthy{"));
+	assert_true(is_rendered(w, "dlo_breaker_opened_total{"));
+	probes = w->probe.starts;
+	finish_many(w, OUTCOME_RETRY, 5);
+	pass(w, 10000);
+	assert_int_equal(w->probe.starts, probes);
+	/* Whoever counts them now, it is not this one. */
+	assert_int_equal(downstream_state(w->d), BREAKER_CLOSED);
+	assert_int_equal(w->retries, 5);
+	assert_int_equal(w->idle, 0);
+	finish(w, OUTCOME_OK);
+	assert_int_equal(w->idle, 0);
+	loop_run_tasks(w->loop);
+	assert_int_equal(w->idle, 1);
+}
+
+static void
+retires_at_once_when_idle(void **state)
+{
+	struct world *w = *state;
+
+	open_downstream(w, 8);
+	downstream_retire(w->d, on_idle, w);
+	assert_int_equal(w->idle, 0);
+	loop_run_tasks(w->loop);
+	assert_int_equal(w->idle, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -669,6 +763,9 @@ main(void)
 		TEST(shares_fairly),
 		TEST(lets_listeners_go),
 		TEST(measures_with_noop),
+		TEST(takes_another_limit),
+		TEST(retires_when_all_have_come_to_a_verdict),
+		TEST(retires_at_once_when_idle),
 	};
 
 	return cmocka_run_group_tests_name("downstream", tests, NULL, NULL);

@@ -200,6 +200,30 @@ refreshes_before_a_render(void **state)
 	metrics_free(metrics);
 }
 
+static void
+hides_what_is_gone(void **state)
+{
+	struct metrics *metrics = metrics_new();
+	struct metrics_family *family =
+	    metrics_gauge(metrics, "g", "G.", "name");
+	struct metrics_cell *a = metrics_cell(family, "a");
+	struct buf out = { 0 };
+
+	(void)state;
+	metrics_set(a, 7);
+	metrics_set(metrics_cell(family, "b"), 8);
+	metrics_hide(a);
+	metrics_render(metrics, &out);
+	assert_null(strstr(buf_str(&out), "\"a\""));
+	assert_non_null(strstr(buf_str(&out), "g{name=\"b\"} 8"));
+	assert_ptr_equal(metrics_cell(family, "a"), a);
+	buf_reset(&out);
+	metrics_render(metrics, &out);
+	assert_non_null(strstr(buf_str(&out), "g{name=\"a\"} 0"));
+	buf_clear(&out);
+	metrics_free(metrics);
+}
+
 int
 main(void)
 {
@@ -209,6 +233,7 @@ main(void)
 		cmocka_unit_test(keeps_cells_apart),
 		cmocka_unit_test(bounds_the_last_label),
 		cmocka_unit_test(refreshes_before_a_render),
+		cmocka_unit_test(hides_what_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
