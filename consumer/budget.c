@@ -28,6 +28,14 @@ budget_give(struct budget *b, uint64_t bytes)
 }
 
 void
+budget_limit(struct budget *b, uint64_t max_bytes)
+{
+	b->max_bytes = max_bytes;
+	budget_take(b, 0);
+	budget_give(b, 0);
+}
+
+void
 budget_reset(struct budget *b)
 {
 	if (!b->full)

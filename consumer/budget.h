@@ -27,6 +27,8 @@ struct budget {
 void budget_take(struct budget *, uint64_t bytes);
 /* It is gone. */
 void budget_give(struct budget *, uint64_t bytes);
+/* Another limit from now on. */
+void budget_limit(struct budget *, uint64_t max_bytes);
 /* The connection is another one: it is read in any case. */
 void budget_reset(struct budget *);
 

@@ -2,13 +2,11 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "consumer/consumer.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
 #include "consumer/budget.h"
 #include "consumer/events.h"
 #include "consumer/meter.h"
-#include "consumer/pipeline.h"
 #include "consumer/session.h"
 #include "consumer/settle.h"
 #include "consumer/trial.h"
@@ -43,8 +41,9 @@ struct consumer {
 	struct settle *settle;
 	struct events *events;
 	struct session *session;
-	struct downstream **downstreams; /* as in conf; NULL: not used */
-	struct pipeline **pipelines;	 /* as in conf */
+	struct roster *roster;
+	const struct conf *next; /* waits for its topology; NULL: none */
+	struct roster_change change;
 	struct loop_timer *drain_timer;
 	struct loop_timer *beat_timer; /* see EVENTS_BEAT_MS */
 	int64_t clock_offset_ms;       /* wall less monotonic */
@@ -116,11 +115,10 @@ consumer_is_ready(const struct consumer *c, struct buf *why)
 			buf_add_str(why, state_name(c->state));
 		return false;
 	}
-	if (!session_is_up(c->session, why))
+	if (!session_is_up(c->session, why) || !roster_is_well(c->roster, why))
 		return false;
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		if (!pipeline_is_well(c->pipelines[i], why))
-			return false;
+	if (!c->conf->features.consume && why != NULL)
+		buf_add_str(why, "ready, but features.consume is off");
 	return true;
 }
 
@@ -130,18 +128,8 @@ on_beat(void *arg)
 {
 	struct consumer *c = arg;
 
-	for (size_t i = 0; i < c->conf->downstream_count; i++)
-		if (c->downstreams[i] != NULL)
-			events_breaker(c->events, c->downstreams[i], NULL);
+	roster_tell_breakers(c->roster);
 	loop_timer_start(c->env.loop, c->beat_timer, EVENTS_BEAT_MS);
-}
-
-static void
-on_breaker(void *arg, struct downstream *downstream, enum breaker_state from)
-{
-	struct consumer *c = arg;
-
-	events_breaker(c->events, downstream, &from);
 }
 
 static void
@@ -154,13 +142,24 @@ check_ready(struct consumer *c)
 	c->cbs->ready(c->arg);
 }
 
+/* All of the next configuration, within this call. */
+static void
+take_over(struct consumer *c)
+{
+	c->conf = c->next;
+	c->next = NULL;
+	budget_limit(&c->budget, c->conf->consumer.max_inflight_bytes);
+	roster_follow(c->roster, c->conf, &c->change);
+}
+
 static void
 on_open(void *arg, struct rmq_conn *conn)
 {
 	struct consumer *c = arg;
 
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_connect(c->pipelines[i], conn);
+	if (c->next != NULL && c->state <= CONSUMER_RUNNING)
+		take_over(c);
+	roster_connect(c->roster, conn);
 }
 
 static void
@@ -168,9 +167,11 @@ on_lost(void *arg)
 {
 	struct consumer *c = arg;
 
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_disconnect(c->pipelines[i]);
+	roster_disconnect(c->roster);
 	budget_reset(&c->budget);
+	/* The next connection sees to its topology. */
+	if (c->next != NULL && c->state <= CONSUMER_RUNNING)
+		take_over(c);
 }
 
 static void
@@ -209,28 +210,32 @@ check_drained(struct consumer *c)
 {
 	if (c->state != CONSUMER_DRAINING)
 		return;
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		if (!pipeline_is_stopped(c->pipelines[i]))
-			return;
-	close_down(c, CLI_OK);
+	if (roster_is_stopped(c->roster))
+		close_down(c, CLI_OK);
 }
 
 static void
-on_pipeline_changed(void *arg, struct pipeline *pipeline)
+on_changed(void *arg)
 {
-	(void)pipeline;
 	check_ready(arg);
 	check_drained(arg);
 }
 
 static void
-on_pipeline_refused(void *arg, struct pipeline *pipeline,
-    const struct rmq_close *why)
+on_refused(void *arg, const char *queue, const struct rmq_close *why)
 {
 	struct startup_fault fault = startup_queue(why);
 
 	if (fault.exit_code != CLI_OK)
-		give_up(arg, &fault, pipeline_conf(pipeline)->queue, why->text);
+		give_up(arg, &fault, queue, why->text);
+}
+
+static void
+on_settled(void *arg)
+{
+	struct consumer *c = arg;
+
+	c->cbs->reloaded(c->arg, &c->change);
 }
 
 static void
@@ -249,8 +254,7 @@ on_drain_timeout(void *arg)
 
 	log_warn("drain_timeout",
 	    LOG_INT("after_ms", c->conf->consumer.drain_timeout_ms));
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_abort(c->pipelines[i]);
+	roster_abort(c->roster);
 }
 
 static void
@@ -269,8 +273,8 @@ on_trial(void *arg)
 {
 	struct consumer *c = arg;
 
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_trial(c->pipelines[i]);
+	if (c->roster != NULL)
+		roster_trial(c->roster);
 }
 
 static uint64_t
@@ -295,8 +299,7 @@ on_render(void *arg)
 	int64_t offset_ms = clock_offset_ms(c);
 	int64_t jump_ms = offset_ms - c->clock_offset_ms;
 
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_gauge(c->pipelines[i]);
+	roster_gauge(c->roster);
 	metrics_set(c->meter.inflight_bytes, (double)c->budget.used_bytes);
 	c->clock_offset_ms = offset_ms;
 	if (jump_ms > -CLOCK_JUMP_MS && jump_ms < CLOCK_JUMP_MS)
@@ -353,65 +356,33 @@ make_events(struct consumer *c)
 	return events_new(&env);
 }
 
-/* The downstream of index `i` with the concurrency of all who use it. */
-static struct downstream *
-make_downstream(struct consumer *c, size_t i)
+static struct roster *
+make_roster(struct consumer *c)
 {
-	const struct downstream_env env = {
-		.loop = c->env.loop,
-		.net = c->env.net,
-		.metrics = c->env.metrics,
-		.handler_new = c->env.handler_new,
-		.driver_new = c->env.driver_new,
-		.arg = c->env.arg,
-	};
-	const struct conf_downstream *conf = &c->conf->downstreams[i];
-	struct downstream *downstream;
-	uint64_t concurrency = 0;
-
-	for (size_t k = 0; k < c->conf->pipeline_count; k++)
-		if (c->conf->pipelines[k].downstream == conf)
-			concurrency += c->conf->pipelines[k].concurrency;
-	if (concurrency == 0)
-		return NULL;
-	downstream = downstream_new(&env, conf,
-	    concurrency < UINT_MAX ? (unsigned)concurrency : UINT_MAX);
-	downstream_watch(downstream, on_breaker, c);
-	return downstream;
-}
-
-static void
-make_pipelines(struct consumer *c)
-{
-	static const struct pipeline_cbs cbs = {
-		.changed = on_pipeline_changed,
-		.refused = on_pipeline_refused,
+	static const struct roster_cbs cbs = {
+		.changed = on_changed,
+		.refused = on_refused,
 		.astray = on_astray,
+		.settled = on_settled,
 	};
-	const struct pipeline_env env = {
-		.loop = c->env.loop,
-		.conf = c->conf,
+	const struct roster_env env = {
+		.downstream = {
+			.loop = c->env.loop,
+			.net = c->env.net,
+			.metrics = c->env.metrics,
+			.handler_new = c->env.handler_new,
+			.driver_new = c->env.driver_new,
+			.arg = c->env.arg,
+		},
 		.names = &c->names,
 		.settle = c->settle,
 		.events = c->events,
 		.meter = &c->meter,
 		.budget = &c->budget,
 		.trial = &c->trial,
-		.cbs = &cbs,
-		.arg = c,
 	};
 
-	c->downstreams =
-	    xcalloc(c->conf->downstream_count, sizeof(*c->downstreams));
-	for (size_t i = 0; i < c->conf->downstream_count; i++)
-		c->downstreams[i] = make_downstream(c, i);
-	c->pipelines = xcalloc(c->conf->pipeline_count, sizeof(*c->pipelines));
-	for (size_t i = 0; i < c->conf->pipeline_count; i++) {
-		const struct conf_pipeline *conf = &c->conf->pipelines[i];
-
-		c->pipelines[i] = pipeline_new(&env, conf,
-		    c->downstreams[conf->downstream - c->conf->downstreams]);
-	}
+	return roster_new(&env, c->conf, &cbs, c);
 }
 
 struct consumer *
@@ -438,7 +409,7 @@ consumer_new(const struct consumer_env *env, const struct conf *conf,
 	c->beat_timer = loop_timer_new(env->loop, on_beat, c);
 	c->events = make_events(c);
 	trial_init(&c->trial, env->loop, on_trial, c);
-	make_pipelines(c);
+	c->roster = make_roster(c);
 	c->clock_offset_ms = clock_offset_ms(c);
 	metrics_on_render(env->metrics, on_render, c);
 	return c;
@@ -459,9 +430,18 @@ consumer_drain(struct consumer *c)
 	session_wind_down(c->session);
 	loop_timer_start(c->env.loop, c->drain_timer,
 	    c->conf->consumer.drain_timeout_ms);
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_drain(c->pipelines[i]);
+	roster_drain(c->roster);
 	check_drained(c);
+}
+
+void
+consumer_reload(struct consumer *c, const struct conf *conf)
+{
+	if (c->state > CONSUMER_RUNNING)
+		return;
+	c->next = conf;
+	if (!session_follow(c->session, conf))
+		take_over(c);
 }
 
 void
@@ -471,12 +451,7 @@ consumer_free(struct consumer *c)
 		return;
 	metrics_off_render(c->env.metrics, on_render, c);
 	trial_clear(&c->trial);
-	for (size_t i = 0; i < c->conf->pipeline_count; i++)
-		pipeline_free(c->pipelines[i]);
-	for (size_t i = 0; i < c->conf->downstream_count; i++)
-		downstream_free(c->downstreams[i]);
-	free(c->pipelines);
-	free(c->downstreams);
+	roster_free(c->roster);
 	/* The session may be asking through the settler's publisher. */
 	session_wind_down(c->session);
 	events_free(c->events);

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 
 #include "config/conf.h"
+#include "consumer/roster.h"
 #include "downstream/downstream.h"
 #include "lib/buf.h"
 #include "lib/loop.h"
@@ -49,11 +50,16 @@ struct consumer_cbs {
 	void (*ready)(void *arg);
 	/* While starting: no node could be reached; it goes on trying. */
 	void (*unreachable)(void *arg);
+	/* What consumer_reload began is done: the former conf may go. */
+	void (*reloaded)(void *arg, const struct roster_change *);
 	/* It is over, once: enum cli_exit. Free it at leisure. */
 	void (*ended)(void *arg, int exit_code);
 };
 
-/* Idle until consumer_start. `conf` and `cbs` must outlive it. */
+/*
+ * Idle until consumer_start. `cbs` must outlive it, and so must this `conf`,
+ * even when another one has taken its place.
+ */
 struct consumer *consumer_new(const struct consumer_env *,
     const struct conf *conf, const struct consumer_cbs *cbs, void *arg);
 void consumer_start(struct consumer *);
@@ -64,8 +70,16 @@ void consumer_start(struct consumer *);
  */
 void consumer_drain(struct consumer *);
 /*
+ * Goes over to a configuration that differs only in what conf_change_refused
+ * lets through, once the broker has the topology for it; `reloaded` follows,
+ * unless it is ending, or drained meanwhile. Not before the last one has. A
+ * pipeline that the broker refuses ends nothing, unless all are still starting.
+ */
+void consumer_reload(struct consumer *, const struct conf *);
+/*
  * True when both connections are up and every pipeline consumes or is paused
- * by its policy; else `why` (may be NULL) gets a line for people.
+ * by its policy; else `why` (may be NULL) gets a line for people. It may get
+ * one in any case.
  */
 bool consumer_is_ready(const struct consumer *, struct buf *why);
 /*

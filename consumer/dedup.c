@@ -24,19 +24,28 @@ struct dedup {
 	size_t mask; /* their number less one, a power of two */
 };
 
-struct dedup *
-dedup_new(struct loop *loop, size_t kept)
+/* Room for so many, none of them known. */
+static void
+make_room(struct dedup *dedup, size_t kept)
 {
-	struct dedup *dedup = xcalloc(1, sizeof(*dedup));
 	size_t buckets = 1;
 
 	while (buckets < kept)
 		buckets *= 2;
-	twin_init(&dedup->twin, loop);
 	dedup->ring = xcalloc(kept, sizeof(*dedup->ring));
 	dedup->kept = kept;
+	dedup->count = dedup->next = 0;
 	dedup->buckets = xcalloc(buckets, sizeof(*dedup->buckets));
 	dedup->mask = buckets - 1;
+}
+
+struct dedup *
+dedup_new(struct loop *loop, size_t kept)
+{
+	struct dedup *dedup = xcalloc(1, sizeof(*dedup));
+
+	twin_init(&dedup->twin, loop);
+	make_room(dedup, kept);
 	return dedup;
 }
 
@@ -70,22 +79,47 @@ bucket_of(struct dedup *dedup, const uint8_t digest[DIGEST_BYTES])
 	return &dedup->buckets[start & dedup->mask];
 }
 
-void
-dedup_remember(struct dedup *dedup, const struct envelope *e,
-    struct rmq_slice body)
+static void
+keep(struct dedup *dedup, const uint8_t digest[DIGEST_BYTES])
 {
 	struct finished *finished = &dedup->ring[dedup->next];
-	uint8_t digest[DIGEST_BYTES];
 
-	if (take_digest(dedup, e, body, digest) != 0)
-		return;
 	if (dedup->count == dedup->kept)
 		LIST_REMOVE(finished, link);
 	else
 		dedup->count++;
-	dedup->next = (dedup->next + 1) % dedup->kept;
-	memcpy(finished->digest, digest, sizeof(digest));
+	if (++dedup->next == dedup->kept)
+		dedup->next = 0;
+	memcpy(finished->digest, digest, DIGEST_BYTES);
 	LIST_INSERT_HEAD(bucket_of(dedup, digest), finished, link);
+}
+
+void
+dedup_remember(struct dedup *dedup, const struct envelope *e,
+    struct rmq_slice body)
+{
+	uint8_t digest[DIGEST_BYTES];
+
+	if (take_digest(dedup, e, body, digest) == 0)
+		keep(dedup, digest);
+}
+
+void
+dedup_grow(struct dedup *dedup, size_t kept)
+{
+	const struct dedup old = *dedup;
+	size_t at = old.count < old.kept ? 0 : old.next;
+
+	if (kept <= old.kept)
+		return;
+	make_room(dedup, kept);
+	/* From the oldest on. */
+	for (size_t i = 0; i < old.count; i++) {
+		keep(dedup, old.ring[at].digest);
+		at = at + 1 == old.kept ? 0 : at + 1;
+	}
+	free(old.ring);
+	free(old.buckets);
 }
 
 bool

@@ -23,6 +23,8 @@ struct dedup;
 struct dedup *dedup_new(struct loop *, size_t kept) must_use;
 /* NULL is fine. */
 void dedup_free(struct dedup *);
+/* Keeps as many from now on, if that is more, with what it knows. */
+void dedup_grow(struct dedup *, size_t kept);
 /* The handler said ok to it. */
 void dedup_remember(struct dedup *, const struct envelope *,
     struct rmq_slice body);

@@ -32,6 +32,10 @@ consumer_libconsumer_a_SOURCES = \
 	consumer/pipeline_state.h \
 	consumer/policy.c \
 	consumer/policy.h \
+	consumer/reload.c \
+	consumer/reload.h \
+	consumer/roster.c \
+	consumer/roster.h \
 	consumer/rules.c \
 	consumer/rules.h \
 	consumer/session.c \

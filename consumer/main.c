@@ -42,7 +42,7 @@ run(const struct cli *cli, const struct conf *conf)
 		return code;
 	log_open(cli->verbose ? LOG_LEVEL_DEBUG : conf->log.level,
 	    conf->log.format);
-	return program_run(conf, &listen);
+	return program_run(conf, &listen, cli->verbose);
 }
 
 /* -tv: what becomes of failures. */

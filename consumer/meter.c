@@ -122,6 +122,13 @@ meter_pipeline_init(struct meter_pipeline *p, struct meter *meter,
 }
 
 void
+meter_pipeline_clear(struct meter_pipeline *p)
+{
+	metrics_hide(p->inflight);
+	metrics_hide(p->held);
+}
+
+void
 meter_attempt(struct meter_pipeline *p, const struct verdict *verdict,
     int64_t handler_us)
 {

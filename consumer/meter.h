@@ -75,6 +75,8 @@ void meter_init(struct meter *, struct metrics *);
 /* `name` must outlive it. */
 void meter_pipeline_init(struct meter_pipeline *, struct meter *,
     const char *name);
+/* The pipeline is gone: its gauges go, what was counted stays. */
+void meter_pipeline_clear(struct meter_pipeline *);
 /* Counts an attempt and its time. */
 void meter_attempt(struct meter_pipeline *, const struct verdict *,
     int64_t handler_us);

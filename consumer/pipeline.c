@@ -17,6 +17,7 @@ enum { CODE_NOT_FOUND = 404, CODE_PRECONDITION = 406 };
 struct pipeline {
 	struct pipeline_env env;
 	const struct conf_pipeline *conf;
+	char *name, *queue; /* attempts under way point to them */
 	struct downstream *downstream;
 	struct downstream_listener listener;
 	struct window window;
@@ -61,7 +62,7 @@ is_receiving(const struct pipeline *p, enum pipeline_state state)
 static void
 pipeline_enter(struct pipeline *p, enum pipeline_state to, const char *why)
 {
-	log_info("pipeline", LOG_STR("pipeline", p->conf->name),
+	log_info("pipeline", LOG_STR("pipeline", p->name),
 	    LOG_STR("from", pipeline_state_name(p->state)),
 	    LOG_STR("to", pipeline_state_name(to)), LOG_STR("why", why),
 	    LOG_UINT("waiting", p->window.count[DELIVERY_WAITING]));
@@ -89,7 +90,7 @@ back_off(struct pipeline *p, const char *trouble)
 	p->well = false;
 	p->trouble = trouble;
 	loop_timer_start(p->env.loop, p->retry_timer, delay_ms);
-	log_info("pipeline_backs_off", LOG_STR("pipeline", p->conf->name),
+	log_info("pipeline_backs_off", LOG_STR("pipeline", p->name),
 	    LOG_INT("delay_ms", delay_ms));
 }
 
@@ -117,8 +118,8 @@ on_closed(void *arg, const struct rmq_close *why)
 	/* With its connection: pipeline_disconnect follows. */
 	if (why->fault != RMQ_FAULT_SERVER || !rmq_conn_is_open(p->conn))
 		return;
-	log_warn("channel_closed", LOG_STR("pipeline", p->conf->name),
-	    LOG_STR("queue", p->conf->queue), LOG_UINT("code", why->code),
+	log_warn("channel_closed", LOG_STR("pipeline", p->name),
+	    LOG_STR("queue", p->queue), LOG_UINT("code", why->code),
 	    LOG_STR("text", why->text));
 	metrics_inc(p->env.meter->faults[fault_of(why)]);
 	back_off(p, "the broker refused");
@@ -164,8 +165,8 @@ on_ended(void *arg, bool by_broker)
 		    by_broker ? "cancelled by the broker" : "cancelled");
 	if (!by_broker)
 		return;
-	log_warn("consumer_cancelled", LOG_STR("pipeline", p->conf->name),
-	    LOG_STR("queue", p->conf->queue));
+	log_warn("consumer_cancelled", LOG_STR("pipeline", p->name),
+	    LOG_STR("queue", p->queue));
 	metrics_inc(p->env.meter->faults[METER_CONSUMER_CANCELLED]);
 	back_off(p, "the broker cancelled");
 	p->env.cbs->astray(p->env.arg);
@@ -210,7 +211,7 @@ open_channel(struct pipeline *p)
 		pipeline_enter(p, PIPELINE_OPENING, "connected");
 		return;
 	}
-	log_warn("no_channel", LOG_STR("pipeline", p->conf->name));
+	log_warn("no_channel", LOG_STR("pipeline", p->name));
 	back_off(p, "the connection has no channel left for");
 }
 
@@ -286,7 +287,7 @@ on_grace_over(void *arg)
 static void
 give_back_overdue(struct pipeline *p)
 {
-	log_warn("held_too_long", LOG_STR("pipeline", p->conf->name),
+	log_warn("held_too_long", LOG_STR("pipeline", p->name),
 	    LOG_UINT("waiting", p->window.count[DELIVERY_WAITING]),
 	    LOG_UINT("running", p->window.count[DELIVERY_RUNNING]),
 	    LOG_UINT("settling", p->window.count[DELIVERY_SETTLING]));
@@ -353,8 +354,20 @@ step_consuming(struct pipeline *p)
 		cancel(p, "breaker open");
 	else if (is_in_the_way(p))
 		cancel(p, "a message is to be tried alone");
-	else if (wanted_prefetch(p) > p->subscription.prefetch)
-		cancel(p, "to ask for more");
+	else if (wanted_prefetch(p) != p->subscription.prefetch)
+		cancel(p, "to ask for another prefetch");
+}
+
+/* For good, or for as long as that is what the configuration says. */
+static void
+stop_consuming(struct pipeline *p)
+{
+	if (!has_channel(p) || p->state == PIPELINE_GIVING_BACK)
+		return;
+	if (p->draining)
+		give_back(p, "draining");
+	else if (!p->env.conf->features.consume)
+		give_back(p, "features.consume is off");
 }
 
 /* Moves on as far as it can. */
@@ -363,8 +376,7 @@ pipeline_step(struct pipeline *p)
 {
 	if (p->careful && p->window.answers != p->answers)
 		p->careful = false;
-	if (p->draining && has_channel(p) && p->state != PIPELINE_GIVING_BACK)
-		give_back(p, "draining");
+	stop_consuming(p);
 	switch (p->state) {
 	case PIPELINE_IDLE:
 		step_idle(p);
@@ -386,12 +398,23 @@ pipeline_step(struct pipeline *p)
 	}
 }
 
+/* An ordered one asks for another prefetch when that costs nothing. */
+static void
+renew_channel(struct pipeline *p)
+{
+	if (is_ordered(p) && p->state == PIPELINE_CONSUMING &&
+	    p->subscription.prefetch < wanted_prefetch(p) &&
+	    window_is_untouched(&p->window))
+		leave_channel(p, "to ask for another prefetch");
+}
+
 /* Once at the end of each turn in which something happened. */
 static void
 on_turn(void *arg)
 {
 	struct pipeline *p = arg;
 
+	renew_channel(p);
 	window_work(&p->window);
 	watch_holds(p);
 	pipeline_step(p);
@@ -419,8 +442,10 @@ pipeline_new(const struct pipeline_env *env, const struct conf_pipeline *conf,
 		.loop = env->loop,
 		.conf = env->conf,
 		.pipeline = conf,
-		.names = env->names,
 		.downstream = downstream,
+		.name = p->name = xstrdup(conf->name),
+		.queue = p->queue = xstrdup(conf->queue),
+		.names = env->names,
 		.settle = env->settle,
 		.events = env->events,
 		.meter = env->meter,
@@ -438,7 +463,7 @@ pipeline_new(const struct pipeline_env *env, const struct conf_pipeline *conf,
 	p->grace_timer = loop_timer_new(env->loop, on_grace_over, p);
 	loop_task_init(&p->turn, on_turn, p);
 	window_init(&p->window, &window_env);
-	subscription_init(&p->subscription, conf->queue, &subscription_cbs, p);
+	subscription_init(&p->subscription, p->queue, &subscription_cbs, p);
 	p->listener.cb = wake;
 	p->listener.arg = p;
 	downstream_listen(downstream, &p->listener);
@@ -457,7 +482,33 @@ pipeline_free(struct pipeline *p)
 	loop_timer_free(p->env.loop, p->hold_timer);
 	loop_timer_free(p->env.loop, p->grace_timer);
 	loop_undefer(p->env.loop, &p->turn);
+	free(p->name);
+	free(p->queue);
 	free(p);
+}
+
+static void
+change_downstream(struct pipeline *p, struct downstream *downstream)
+{
+	downstream_unlisten(p->downstream, &p->listener);
+	p->downstream = downstream;
+	downstream_listen(downstream, &p->listener);
+	/* What made it so was the other one's breaker. */
+	p->careful = false;
+}
+
+void
+pipeline_follow(struct pipeline *p, const struct conf *conf,
+    const struct conf_pipeline *pipeline, struct downstream *downstream)
+{
+	p->env.conf = conf;
+	p->conf = pipeline;
+	if (downstream != p->downstream)
+		change_downstream(p, downstream);
+	window_follow(&p->window, conf, pipeline, downstream);
+	/* hold_max may be another. */
+	loop_timer_stop(p->env.loop, p->hold_timer);
+	wake(p);
 }
 
 void
@@ -512,12 +563,12 @@ pipeline_is_well(const struct pipeline *p, struct buf *why)
 	if (why == NULL)
 		return false;
 	if (p->conn == NULL)
-		buf_printf(why, "pipeline %s: not connected", p->conf->name);
+		buf_printf(why, "pipeline %s: not connected", p->name);
 	else if (loop_timer_pending(p->env.loop, p->retry_timer))
 		buf_printf(why, "pipeline %s: %s queue %s, trying again",
-		    p->conf->name, p->trouble, p->conf->queue);
+		    p->name, p->trouble, p->queue);
 	else
-		buf_printf(why, "pipeline %s: %s", p->conf->name,
+		buf_printf(why, "pipeline %s: %s", p->name,
 		    pipeline_state_name(p->state));
 	return false;
 }

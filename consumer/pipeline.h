@@ -55,7 +55,7 @@ struct pipeline_cbs {
 /* All of it must outlive the pipeline. */
 struct pipeline_env {
 	struct loop *loop;
-	const struct conf *conf;
+	const struct conf *conf; /* only until pipeline_follow */
 	const struct topology_names *names;
 	struct settle *settle;
 	struct events *events;
@@ -70,6 +70,16 @@ struct pipeline *pipeline_new(const struct pipeline_env *,
     const struct conf_pipeline *, struct downstream *);
 /* Forgets everything without callbacks; NULL is fine. */
 void pipeline_free(struct pipeline *);
+
+/*
+ * Another configuration of it, with the same queue and order, and perhaps
+ * another downstream; the former ones may go then, the downstream when it is
+ * idle. No attempt ends for it, and nothing is given back, but that an ordered
+ * pipeline, which cannot cancel, asks for another prefetch on another channel,
+ * in a moment in which nothing is under way and no attempt would be forgotten.
+ */
+void pipeline_follow(struct pipeline *, const struct conf *,
+    const struct conf_pipeline *, struct downstream *);
 
 /* The consume connection is up and the topology is there. */
 void pipeline_connect(struct pipeline *, struct rmq_conn *);

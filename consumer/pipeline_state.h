@@ -6,7 +6,8 @@
  *
  *	idle -------- connected, and the policy allows it ---> opening
  *	opening ----- the broker consented ------------------> consuming
- *	consuming --- breaker open, or a wider prefetch due -> cancelling
+ *	consuming --- breaker open, or another prefetch due -> cancelling
+ *	consuming --- ordered, and a larger prefetch due ----> idle
  *	cancelling -- the broker consented ------------------> paused
  *	opening, consuming - cancelled by the broker --------> paused
  *	paused ------ the policy allows it ------------------> opening

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 
 #include "consumer/consumer.h"
+#include "consumer/reload.h"
 #include "lib/cli.h"
 #include "lib/daemon.h"
 
 struct program {
 	struct daemon *daemon;
 	struct consumer *consumer;
+	struct reload reload;
 };
 
 static void
@@ -23,6 +25,12 @@ static void
 on_unreachable(void *arg)
 {
 	daemon_waiting(((struct program *)arg)->daemon);
+}
+
+static void
+on_reloaded(void *arg, const struct roster_change *change)
+{
+	reload_done(&((struct program *)arg)->reload, change);
 }
 
 static void
@@ -40,7 +48,16 @@ core_start(void *arg)
 static void
 core_drain(void *arg)
 {
-	consumer_drain(((struct program *)arg)->consumer);
+	struct program *p = arg;
+
+	reload_end(&p->reload);
+	consumer_drain(p->consumer);
+}
+
+static void
+core_reload(void *arg)
+{
+	reload_begin(&((struct program *)arg)->reload);
 }
 
 static bool
@@ -56,16 +73,19 @@ core_free(void *arg)
 }
 
 int
-program_run(const struct conf *conf, const struct conf_listen *listen)
+program_run(const struct conf *conf, const struct conf_listen *listen,
+    bool verbose)
 {
 	static const struct consumer_cbs cbs = {
 		.ready = on_ready,
 		.unreachable = on_unreachable,
+		.reloaded = on_reloaded,
 		.ended = on_ended,
 	};
 	static const struct daemon_core core = {
 		.start = core_start,
 		.drain = core_drain,
+		.reload = core_reload,
 		.is_ready = core_is_ready,
 		.free = core_free,
 	};
@@ -84,7 +104,12 @@ program_run(const struct conf *conf, const struct conf_listen *listen)
 	env.metrics = daemon_metrics(p.daemon);
 	env.instance = daemon_instance(p.daemon);
 	p.consumer = consumer_new(&env, conf, &cbs, &p);
+	p.reload.daemon = p.daemon;
+	p.reload.consumer = p.consumer;
+	p.reload.first = conf;
+	p.reload.verbose = verbose;
 	exit_code = daemon_run(p.daemon, &core, &p);
+	reload_clear(&p.reload);
 	daemon_close(p.daemon);
 	return exit_code;
 }

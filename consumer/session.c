@@ -34,6 +34,7 @@ struct connection {
 
 struct session {
 	struct session_env env;
+	const struct conf *conf; /* env.conf, or what it follows since */
 	const struct session_cbs *cbs;
 	void *arg;
 	struct connection consume, publish;
@@ -50,7 +51,7 @@ struct session {
 	struct topology_pipeline_names *pipeline_names;
 	struct rights *rights; /* while asking */
 	bool rights_known;
-	struct loop_task end;
+	struct loop_task end, advance;
 };
 
 static void session_advance(struct session *);
@@ -73,7 +74,7 @@ on_rights(void *arg, const struct rights_result *result)
 static void
 ask_rights(struct session *s)
 {
-	const size_t pipelines = s->env.conf->pipeline_count;
+	const size_t pipelines = s->conf->pipeline_count;
 	size_t space = 1, count = 0;
 	const char **exchanges;
 
@@ -106,6 +107,12 @@ session_advance(struct session *s)
 		s->cbs->open(s->arg, conn);
 	else
 		ask_rights(s);
+}
+
+static void
+on_advance(void *arg)
+{
+	session_advance(arg);
 }
 
 /* Is the topology still whole? */
@@ -318,6 +325,25 @@ make_provision(struct session *s)
 	free(name);
 }
 
+static void
+name_pipelines(struct session *s, const struct conf *conf)
+{
+	s->conf = conf;
+	s->pipeline_names =
+	    xcalloc(conf->pipeline_count, sizeof(*s->pipeline_names));
+	for (size_t i = 0; i < conf->pipeline_count; i++)
+		topology_pipeline_names_init(&s->pipeline_names[i], conf,
+		    &conf->pipelines[i]);
+}
+
+static void
+unname_pipelines(struct session *s)
+{
+	for (size_t i = 0; i < s->conf->pipeline_count; i++)
+		topology_pipeline_names_clear(&s->pipeline_names[i]);
+	free(s->pipeline_names);
+}
+
 struct session *
 session_new(const struct session_env *env, const struct session_cbs *cbs,
     void *arg)
@@ -335,13 +361,31 @@ session_new(const struct session_env *env, const struct session_cbs *cbs,
 	s->redeclare_timer = loop_timer_new(env->loop, on_redeclare, s);
 	s->look_timer = loop_timer_new(env->loop, on_redeclare, s);
 	loop_task_init(&s->end, on_end, s);
+	loop_task_init(&s->advance, on_advance, s);
 	topology_names_init(&s->names, conf);
-	s->pipeline_names =
-	    xcalloc(conf->pipeline_count, sizeof(*s->pipeline_names));
-	for (size_t i = 0; i < conf->pipeline_count; i++)
-		topology_pipeline_names_init(&s->pipeline_names[i], conf,
-		    &conf->pipelines[i]);
+	name_pipelines(s, conf);
 	return s;
+}
+
+bool
+session_follow(struct session *s, const struct conf *conf)
+{
+	bool other = provision_follow(s->provision, conf);
+
+	/* The question points to the names, and is asked again. */
+	rights_free(s->rights);
+	s->rights = NULL;
+	unname_pipelines(s);
+	name_pipelines(s, conf);
+	if (other && s->consume.up && !s->winding_down) {
+		s->provisioned = false;
+		if (!provision_busy(s->provision))
+			provision_start(s->provision);
+		return true;
+	}
+	if (!s->rights_known)
+		loop_defer(s->env.loop, &s->advance);
+	return false;
 }
 
 void
@@ -382,9 +426,8 @@ session_free(struct session *s)
 	loop_timer_free(s->env.loop, s->redeclare_timer);
 	loop_timer_free(s->env.loop, s->look_timer);
 	loop_undefer(s->env.loop, &s->end);
-	for (size_t i = 0; i < s->env.conf->pipeline_count; i++)
-		topology_pipeline_names_clear(&s->pipeline_names[i]);
-	free(s->pipeline_names);
+	loop_undefer(s->env.loop, &s->advance);
+	unname_pipelines(s);
 	topology_names_clear(&s->names);
 	free(s);
 }

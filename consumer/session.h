@@ -58,6 +58,12 @@ struct session_env {
 struct session *session_new(const struct session_env *,
     const struct session_cbs *, void *arg);
 void session_start(struct session *);
+/*
+ * Another configuration from now on, with the same broker, users and names;
+ * the one of session_new must stay. True: its topology is another, and `open`
+ * or `lost` follows, once that is seen to.
+ */
+bool session_follow(struct session *, const struct conf *);
 /* Sees to the topology no more: nothing is to be consumed. */
 void session_wind_down(struct session *);
 /* Closes the connections, then `stopped`. */

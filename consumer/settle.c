@@ -129,8 +129,7 @@ tell_duplicate(const struct delivery *d)
 void
 settle_duplicate(struct delivery *d)
 {
-	log_info("duplicate",
-	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	log_info("duplicate", LOG_STR("pipeline", d->window->env.name),
 	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len));
 	tell_duplicate(d);
 	rmq_ack(d->channel, d->tag);
@@ -160,7 +159,7 @@ log_dead(const struct settlement *s)
 	const struct envelope *e = &s->delivery->envelope;
 
 	log_warn("dead_letter",
-	    LOG_STR("pipeline", s->delivery->window->env.pipeline->name),
+	    LOG_STR("pipeline", s->delivery->window->env.name),
 	    LOG_BYTES("id", e->id.ptr, e->id.len),
 	    LOG_STR("reason", envelope_reason_name(e->reason)),
 	    LOG_INT("attempts", e->attempt),
@@ -180,8 +179,8 @@ confirmed(struct settlement *s)
 	if (dead) {
 		metrics_inc(meter->dead[d->envelope.reason]);
 		log_dead(s);
-		events_dead(d->window->env.events,
-		    d->window->env.pipeline->name, &d->envelope);
+		events_dead(d->window->env.events, d->window->env.name,
+		    &d->envelope);
 	}
 	settlement_free(s);
 	window_settled(d, dead ? METER_DEAD : METER_RETRY);
@@ -202,8 +201,7 @@ write_props(struct settlement *s)
 	    s->settle->frame_max, &s->props);
 	if (fit != ENVELOPE_FIT_CUT)
 		return;
-	log_warn("headers_cut",
-	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	log_warn("headers_cut", LOG_STR("pipeline", d->window->env.name),
 	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len));
 	if (s->dead)
 		return;
@@ -322,7 +320,7 @@ log_unsent(const struct settlement *s, const struct rmq_sent_result *result)
 	    result->sent == RMQ_SENT_REFUSED ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN;
 
 	log_event(level, "copy_not_taken",
-	    LOG_STR("pipeline", s->delivery->window->env.pipeline->name),
+	    LOG_STR("pipeline", s->delivery->window->env.name),
 	    LOG_BYTES("id", e->id.ptr, e->id.len),
 	    LOG_STR("to", s->dead ? "dead" : "ladder"),
 	    LOG_STR("result", rmq_sent_name(result->sent)),

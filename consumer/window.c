@@ -22,6 +22,35 @@
  */
 #define RECALL_MAX 1024
 
+static void
+set_policy(struct window *w)
+{
+	const struct conf_pipeline *conf = w->env.pipeline;
+
+	w->policy = (struct policy){
+		.retry = &conf->retry,
+		.max_body_bytes = conf->max_body_bytes,
+		.retries = w->env.conf->features.retry,
+		.ordered = conf->order != CONF_ORDER_NONE,
+	};
+}
+
+static void
+set_dedup(struct window *w)
+{
+	const struct conf_pipeline *conf = w->env.pipeline;
+	size_t kept = (size_t)conf->prefetch * DEDUP_PREFETCHES;
+
+	if (conf->dedup == CONF_DEDUP_NONE) {
+		dedup_free(w->dedup);
+		w->dedup = NULL;
+	} else if (w->dedup == NULL) {
+		w->dedup = dedup_new(w->env.loop, kept);
+	} else {
+		dedup_grow(w->dedup, kept);
+	}
+}
+
 static struct recall *
 new_recall(const struct window_env *env)
 {
@@ -36,20 +65,13 @@ new_recall(const struct window_env *env)
 void
 window_init(struct window *w, const struct window_env *env)
 {
-	*w = (struct window) {
+	*w = (struct window){
 		.env = *env,
-		.policy = {
-			.retry = &env->pipeline->retry,
-			.max_body_bytes = env->pipeline->max_body_bytes,
-			.retries = env->conf->features.retry,
-			.ordered = env->pipeline->order != CONF_ORDER_NONE,
-		},
 		.ordered = env->pipeline->order != CONF_ORDER_NONE,
 	};
-	meter_pipeline_init(&w->meter, env->meter, env->pipeline->name);
-	if (env->pipeline->dedup == CONF_DEDUP_MESSAGE_ID)
-		w->dedup = dedup_new(env->loop,
-		    (size_t)env->pipeline->prefetch * DEDUP_PREFETCHES);
+	set_policy(w);
+	meter_pipeline_init(&w->meter, env->meter, env->name);
+	set_dedup(w);
 	topology_pipeline_names_init(&w->names, env->conf, env->pipeline);
 	TAILQ_INIT(&w->unacked);
 	TAILQ_INIT(&w->orphans);
@@ -62,6 +84,36 @@ window_init(struct window *w, const struct window_env *env)
 		    loop_random(env->loop));
 		w->recall = new_recall(env);
 	}
+}
+
+/*
+ * Copies under way point to the names that are there: levels are only added.
+ * A lower cap leaves its levels in the broker too, for what was to wait for
+ * longer.
+ */
+static void
+add_levels(struct window *w)
+{
+	struct topology_pipeline_names *old = &w->names, new;
+
+	topology_pipeline_names_init(&new, w->env.conf, w->env.pipeline);
+	for (; old->levels < new.levels; old->levels++) {
+		old->level[old->levels] = new.level[old->levels];
+		new.level[old->levels] = NULL;
+	}
+	topology_pipeline_names_clear(&new);
+}
+
+void
+window_follow(struct window *w, const struct conf *conf,
+    const struct conf_pipeline *pipeline, struct downstream *downstream)
+{
+	w->env.conf = conf;
+	w->env.pipeline = pipeline;
+	w->env.downstream = downstream;
+	set_policy(w);
+	set_dedup(w);
+	add_levels(w);
 }
 
 /* Frees what the message took; the memory of the delivery is kept. */
@@ -97,6 +149,7 @@ window_clear(struct window *w)
 	topology_pipeline_names_clear(&w->names);
 	dedup_free(w->dedup);
 	recall_free(w->recall);
+	meter_pipeline_clear(&w->meter);
 }
 
 /* The one way to another state: keeps the counts. */
@@ -213,7 +266,7 @@ window_receive(struct window *w, struct rmq_channel *channel,
     const struct rmq_delivery *delivery)
 {
 	const struct envelope_origin origin = {
-		.queue = w->env.pipeline->queue,
+		.queue = w->env.queue,
 		.redelivered = delivery->redelivered,
 	};
 	struct delivery *d = take_spare(w);
@@ -304,8 +357,7 @@ tell_attempt(const struct delivery *d, const struct verdict *verdict,
 	enum log_level level =
 	    verdict->outcome == OUTCOME_OK ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 
-	log_event(level, "attempt",
-	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	log_event(level, "attempt", LOG_STR("pipeline", d->window->env.name),
 	    LOG_BYTES("id", e->id.ptr, e->id.len),
 	    LOG_INT("attempt", e->attempt + 1),
 	    LOG_STR("outcome", verdict_outcome_name(verdict->outcome)),
@@ -316,7 +368,7 @@ tell_attempt(const struct delivery *d, const struct verdict *verdict,
 	    LOG_STR("next", next), LOG_INT("delay_ms", decision->delay_ms),
 	    LOG_STR("error",
 		verdict->error[0] != '\0' ? verdict->error : NULL));
-	events_outcome(d->window->env.events, d->window->env.pipeline->name, e,
+	events_outcome(d->window->env.events, d->window->env.name, e,
 	    &(struct events_attempt){
 		.verdict = verdict,
 		.outcome = policy_outcome(&d->window->policy, verdict),
@@ -457,11 +509,11 @@ window_start(struct delivery *d)
 {
 	struct window *w = d->window;
 
-	delivery_describe(d, w->env.pipeline->name, w->env.pipeline->queue);
+	delivery_describe(d, w->env.name, w->env.queue);
 	d->lone = is_lone(d);
 	if (d->lone) {
 		w->lone = d->attempt.alone = true;
-		log_info("trial", LOG_STR("pipeline", w->env.pipeline->name),
+		log_info("trial", LOG_STR("pipeline", w->env.name),
 		    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
 		    LOG_INT("taken_back", d->envelope.delivery_count));
 	}
@@ -659,6 +711,19 @@ window_is_quiet(const struct window *w)
 {
 	return w->count[DELIVERY_RUNNING] == 0 &&
 	    w->count[DELIVERY_SETTLING] == 0;
+}
+
+bool
+window_is_untouched(const struct window *w)
+{
+	const struct delivery *d;
+
+	if (!window_is_quiet(w) || w->count[DELIVERY_HELD] > 0)
+		return false;
+	TAILQ_FOREACH(d, &w->unacked, link)
+		if (d->unsaved)
+			return false;
+	return true;
 }
 
 /*

@@ -41,10 +41,11 @@
 /* What a window works with; all of it must outlive the window. */
 struct window_env {
 	struct loop *loop;
-	const struct conf *conf;
+	const struct conf *conf; /* this, … */
 	const struct conf_pipeline *pipeline;
+	struct downstream *downstream; /* … to this: until window_follow */
+	const char *name, *queue;      /* of the pipeline */
 	const struct topology_names *names;
-	struct downstream *downstream;
 	struct settle *settle;
 	struct events *events;
 	struct meter *meter;
@@ -79,6 +80,13 @@ struct window {
 void window_init(struct window *, const struct window_env *);
 /* Cancels what is under way and frees everything. */
 void window_clear(struct window *);
+/*
+ * Another configuration of the pipeline, with the same queue and order, from
+ * now on. What is under way goes on where it is, and what it comes to is
+ * judged by the new one.
+ */
+void window_follow(struct window *, const struct conf *,
+    const struct conf_pipeline *, struct downstream *);
 
 /* Takes a delivery and its message. True: better have nothing beside it. */
 bool window_receive(struct window *, struct rmq_channel *,
@@ -101,6 +109,8 @@ void window_abort(struct window *);
 
 /* No attempt is under way and no copy on its way. */
 bool window_is_quiet(const struct window *);
+/* It is quiet, and giving all of it back would forget no attempt. */
+bool window_is_untouched(const struct window *);
 /*
  * Sends held messages that are unacked for too long to the ladder. True when
  * others are too: then the channel has to be given back. Sets when to ask

@@ -11,7 +11,7 @@
 void
 window_trial_suspect(struct delivery *d)
 {
-	log_warn("suspect", LOG_STR("pipeline", d->window->env.pipeline->name),
+	log_warn("suspect", LOG_STR("pipeline", d->window->env.name),
 	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
 	    LOG_INT("attempts", d->envelope.attempt),
 	    LOG_INT("taken_back", d->envelope.delivery_count));
@@ -30,8 +30,7 @@ window_trial_put_off(struct delivery *d, const char *why)
 	/* The ladder has no levels for more. */
 	if (delay_ms > cap_ms)
 		delay_ms = cap_ms;
-	log_info("trial_put_off",
-	    LOG_STR("pipeline", d->window->env.pipeline->name),
+	log_info("trial_put_off", LOG_STR("pipeline", d->window->env.name),
 	    LOG_BYTES("id", d->envelope.id.ptr, d->envelope.id.len),
 	    LOG_STR("why", why), LOG_INT("delay_ms", delay_ms));
 	if (d->state == DELIVERY_RUNNING) {

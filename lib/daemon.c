@@ -30,6 +30,7 @@ struct daemon {
 	char *instance;
 	const struct daemon_core *core;
 	void *arg;
+	bool told; /* systemd, that it is up */
 	bool draining;
 	int exit_code;
 };
@@ -58,7 +59,7 @@ on_readyz(void *arg, struct http_request *request)
 	struct buf why = { 0 };
 
 	if (d->core->is_ready(d->arg, &why))
-		answer(request, 200, "ready");
+		answer(request, 200, why.len > 0 ? buf_str(&why) : "ready");
 	else
 		answer(request, 503, buf_str(&why));
 	buf_clear(&why);
@@ -101,12 +102,12 @@ on_signal(void *arg, int signo)
 {
 	struct daemon *d = arg;
 
+	log_info("signal", LOG_STR("name", sigabbrev_np(signo)));
 	if (signo == SIGHUP) {
-		log_warn("reload_not_supported",
-		    LOG_STR("text", "restart to read the configuration anew"));
+		if (!d->draining)
+			d->core->reload(d->arg);
 		return;
 	}
-	log_info("signal", LOG_STR("name", sigabbrev_np(signo)));
 	if (d->draining) {
 		/* The broker takes back what is not acked. */
 		log_warn("not_drained", LOG_STR("text", "asked twice"));
@@ -180,6 +181,7 @@ daemon_ready(struct daemon *d)
 	log_info("ready", LOG_STR("version", PACKAGE_VERSION));
 	notify_status(d->notify, "running");
 	notify_ready(d->notify);
+	d->told = true;
 }
 
 void
@@ -187,6 +189,22 @@ daemon_waiting(struct daemon *d)
 {
 	notify_status(d->notify, "waiting for the broker");
 	notify_ready(d->notify);
+	d->told = true;
+}
+
+void
+daemon_reloading(struct daemon *d)
+{
+	/* To one that is still starting, ready would mean that it is up. */
+	if (d->told)
+		notify_reloading(d->notify);
+}
+
+void
+daemon_reloaded(struct daemon *d)
+{
+	if (d->told)
+		notify_ready(d->notify);
 }
 
 void

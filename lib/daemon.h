@@ -25,7 +25,9 @@ struct daemon_core {
 	void (*start)(void *arg);
 	/* Ends well, and daemon_end then. */
 	void (*drain)(void *arg);
-	/* False: `why` gets a line for people. */
+	/* HUP came: takes a new configuration; not after drain. */
+	void (*reload)(void *arg);
+	/* False: `why` gets a line for people. True: it may get one. */
 	bool (*is_ready)(void *arg, struct buf *why);
 	void (*free)(void *arg);
 };
@@ -50,6 +52,9 @@ void daemon_ready(struct daemon *);
  * asked of it, so systemd must not take it for hung.
  */
 void daemon_waiting(struct daemon *);
+/* For the core: a reload begins, and is over, whatever came of it. */
+void daemon_reloading(struct daemon *);
+void daemon_reloaded(struct daemon *);
 /* For the core: it is over. */
 void daemon_end(struct daemon *, int exit_code);
 

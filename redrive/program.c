@@ -62,6 +62,16 @@ core_drain(void *arg)
 	redrive_drain(((struct program *)arg)->redrive);
 }
 
+static void
+core_reload(void *arg)
+{
+	(void)arg;
+	log_warn("reload_not_supported",
+	    LOG_STR("text",
+		"dlo-redrive reads its configuration only at start: "
+		"restart it"));
+}
+
 static bool
 core_is_ready(void *arg, struct buf *why)
 {
@@ -106,6 +116,7 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 	static const struct daemon_core core = {
 		.start = core_start,
 		.drain = core_drain,
+		.reload = core_reload,
 		.is_ready = core_is_ready,
 		.free = core_free,
 	};

@@ -12,6 +12,7 @@ check_PROGRAMS += \
 	tests/consumer/test_order \
 	tests/consumer/test_policy \
 	tests/consumer/test_recall \
+	tests/consumer/test_reload \
 	tests/consumer/test_rules \
 	tests/consumer/test_trial
 tests_consumer_test_budget_SOURCES = tests/consumer/test_budget.c tests/unit.h
@@ -39,6 +40,8 @@ tests_consumer_test_policy_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_recall_SOURCES = tests/consumer/test_recall.c \
 	$(LETTER_SOURCES)
 tests_consumer_test_recall_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
+tests_consumer_test_reload_SOURCES = tests/consumer/test_reload.c tests/unit.h
+tests_consumer_test_reload_LDADD = tests/sim/libsim.a $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_rules_SOURCES = tests/consumer/test_rules.c tests/unit.h
 tests_consumer_test_rules_LDADD = $(CONSUMER_TESTS_LDADD)
 tests_consumer_test_trial_SOURCES = tests/consumer/test_trial.c \

@@ -101,6 +101,24 @@ a_new_connection_is_read(void **state)
 	assert_true(b.full);
 }
 
+static void
+another_limit_counts_at_once(void **state)
+{
+	struct budget b;
+
+	(void)state;
+	make(&b);
+	budget_take(&b, 700);
+	budget_limit(&b, 600);
+	assert_true(b.full);
+	assert_int_equal(changes, 1);
+	budget_limit(&b, 650);
+	assert_true(b.full);
+	budget_limit(&b, 2000);
+	assert_false(b.full);
+	assert_int_equal(changes, 2);
+}
+
 int
 main(void)
 {
@@ -109,6 +127,7 @@ main(void)
 		cmocka_unit_test(one_message_may_be_larger_than_all),
 		cmocka_unit_test(parts_alone_do_not_stop_it),
 		cmocka_unit_test(a_new_connection_is_read),
+		cmocka_unit_test(another_limit_counts_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

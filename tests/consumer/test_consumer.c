@@ -58,6 +58,8 @@ static struct {
 	unsigned openings; /* of the pipeline's channel */
 	unsigned put_off_by_breaker;
 	uint32_t next_lineage;
+	struct roster_change change; /* of the last reload */
+	unsigned reloads;
 } world;
 
 static uint32_t
@@ -180,6 +182,14 @@ on_unreachable(void *arg)
 }
 
 static void
+on_reloaded(void *arg, const struct roster_change *change)
+{
+	(void)arg;
+	world.change = *change;
+	world.reloads++;
+}
+
+static void
 on_ended(void *arg, int exit_code)
 {
 	(void)arg;
@@ -281,7 +291,7 @@ static void
 start_consumer(void)
 {
 	static const struct consumer_cbs cbs = { on_ready, on_unreachable,
-		on_ended };
+		on_reloaded, on_ended };
 	const struct consumer_env env = {
 		.loop = world.loop,
 		.net = sim_net_streams(world.net),

@@ -171,6 +171,30 @@ forgets_the_oldest(void **state)
 }
 
 static void
+grows_with_what_it_knows(void **state)
+{
+	static const char *const ids[] = { "a", "b", "c", "d", "e", "f", "g",
+		"h" };
+
+	(void)state;
+	for (size_t i = 0; i < KEPT + 1; i++)
+		remember(&(struct change){ .message_id = ids[i] });
+	dedup_grow(dedup, KEPT - 1);
+	dedup_grow(dedup, KEPT + 2);
+	for (size_t i = 0; i < array_len(ids); i++)
+		assert_int_equal(knows(
+				     &(struct change){ .message_id = ids[i] }),
+		    i >= 1 && i <= KEPT);
+	/* It is full at another number, and forgets the oldest as before. */
+	for (size_t i = KEPT + 1; i < array_len(ids); i++)
+		remember(&(struct change){ .message_id = ids[i] });
+	for (size_t i = 0; i < array_len(ids); i++)
+		assert_int_equal(knows(
+				     &(struct change){ .message_id = ids[i] }),
+		    i + KEPT + 2 >= array_len(ids));
+}
+
+static void
 nothing_without_a_message_id(void **state)
 {
 	static const struct change nameless = { .message_id = "" };
@@ -206,6 +230,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    the_first_headers_may_be_the_brokers, setup, teardown),
 		cmocka_unit_test_setup_teardown(forgets_the_oldest, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(grows_with_what_it_knows, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(nothing_without_a_message_id,
 		    setup, teardown),

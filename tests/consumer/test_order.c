@@ -389,6 +389,8 @@ set_up_order(uint64_t seed, enum conf_order order)
 		.loop = world.loop,
 		.conf = &world.conf,
 		.pipeline = &world.pipeline,
+		.name = world.pipeline.name,
+		.queue = world.pipeline.queue,
 		.names = &world.names,
 		.downstream = world.downstream,
 		.settle = world.settle,

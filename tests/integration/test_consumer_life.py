@@ -206,7 +206,7 @@ class Drain(Life):
         down = self.downstream()
         consumer = self.consumer(self.shop(down))
         consumer.signal(signal.SIGHUP)
-        consumer.wait_log("reload_not_supported")
+        consumer.wait_log("reloaded")
         self.publish_many("orders", 3)
         down.wait_requests(3)
         self.wait_totals("orders", total=0)

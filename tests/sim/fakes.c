@@ -14,6 +14,7 @@ struct fakes {
 	struct fakes_hooks hooks;
 	double failing, rejecting;
 	bool down;
+	LIST_HEAD(, fake_handler) handlers;
 };
 
 struct fake_call {
@@ -29,6 +30,7 @@ struct fake_call {
 
 struct fake_handler {
 	struct handler base;
+	LIST_ENTRY(fake_handler) link;
 	struct fakes *fakes;
 	void (*die)(void *arg);
 	void *arg;
@@ -83,6 +85,18 @@ call_done(void *arg)
 	done(done_arg, &verdict);
 }
 
+/* With this handler or one that it has taken the place of. */
+static bool
+is_busy(const struct fakes *fakes, const void *owner)
+{
+	const struct fake_handler *handler;
+
+	LIST_FOREACH(handler, &fakes->handlers, link)
+		if (handler->arg == owner && !TAILQ_EMPTY(&handler->calls))
+			return true;
+	return false;
+}
+
 /* Frees the call, too. */
 static void
 call_kill(void *arg)
@@ -127,7 +141,7 @@ fake_start(struct handler *base, const struct attempt *attempt,
 	call->lineage = (uint32_t)body[0] << 24 | (uint32_t)body[1] << 16 |
 	    (uint32_t)body[2] << 8 | body[3];
 	if (handler->fakes->hooks.overlapped != NULL &&
-	    !TAILQ_EMPTY(&handler->calls))
+	    is_busy(handler->fakes, handler->arg))
 		handler->fakes->hooks.overlapped(handler->fakes->hooks.arg,
 		    call->lineage);
 	call->done = done;
@@ -151,6 +165,7 @@ fake_free(struct handler *base)
 
 	while (!TAILQ_EMPTY(&handler->calls))
 		call_free(TAILQ_FIRST(&handler->calls));
+	LIST_REMOVE(handler, link);
 	free(handler);
 }
 
@@ -246,6 +261,7 @@ fakes_handler_new(struct fakes *fakes, void (*die)(void *arg), void *arg)
 	handler->fakes = fakes;
 	handler->die = die;
 	handler->arg = arg;
+	LIST_INSERT_HEAD(&fakes->handlers, handler, link);
 	TAILQ_INIT(&handler->calls);
 	return &handler->base;
 }

@@ -35,7 +35,10 @@ void fakes_set_rejecting(struct fakes *, double share);
 /* Down: every attempt and every probe fails. */
 void fakes_set_down(struct fakes *, bool down);
 
-/* `die`: as of kill -9, from the loop; that frees the handler. */
+/*
+ * `die`: as of kill -9, from the loop; that frees the handler. `arg`, its
+ * argument, is the process, for `overlapped` too.
+ */
 struct handler *fakes_handler_new(struct fakes *, void (*die)(void *arg),
     void *arg);
 struct probe_driver *fakes_driver_new(struct fakes *);

@@ -11,6 +11,8 @@ SIM_SOURCES = \
 	tests/sim/model_wire.c \
 	tests/sim/process.c \
 	tests/sim/process.h \
+	tests/sim/reloads.c \
+	tests/sim/reloads.h \
 	tests/sim/sim_loop.c \
 	tests/sim/sim_loop.h \
 	tests/sim/sim_net.c \

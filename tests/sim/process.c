@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "config/conf_change.h"
 #include "consumer/consumer.h"
 #include "lib/xalloc.h"
 #include "redrive/redrive.h"
@@ -20,7 +21,8 @@ struct process {
 	struct consumer *consumer; /* NULL: not running, or another kind */
 	struct redrive *redrive;
 	struct loop_timer *start;
-	bool ended, draining;
+	bool ended, draining, reloading;
+	const struct conf *conf; /* in force */
 	int exit_code;
 	unsigned failures, deaths;
 };
@@ -77,11 +79,19 @@ on_ended(void *arg, int exit_code)
 }
 
 static void
+on_reloaded(void *arg, const struct roster_change *change)
+{
+	(void)change;
+	((struct process *)arg)->reloading = false;
+}
+
+static void
 start_consumer(struct process *process)
 {
 	static const struct consumer_cbs cbs = {
 		.ready = on_ready,
 		.unreachable = on_unreachable,
+		.reloaded = on_reloaded,
 		.ended = on_ended,
 	};
 	const struct consumer_env env = {
@@ -94,6 +104,8 @@ start_consumer(struct process *process)
 		.arg = process,
 	};
 
+	process->reloading = false;
+	process->conf = process->env.conf;
 	process->consumer =
 	    consumer_new(&env, process->env.conf, &cbs, process);
 	consumer_start(process->consumer);
@@ -195,6 +207,23 @@ process_drain(struct process *process)
 		consumer_drain(process->consumer);
 	else
 		redrive_drain(process->redrive);
+}
+
+bool
+process_reload(struct process *process, const struct conf *conf)
+{
+	struct conf_errors errors = { 0 };
+
+	if (process->consumer == NULL || process->ended || process->draining ||
+	    process->reloading || process->conf == conf)
+		return false;
+	conf_change_refused(process->conf, conf, CONF_ROLE_CONSUMER, &errors);
+	assert(errors.count == 0);
+	conf_errors_clear(&errors);
+	process->reloading = true;
+	process->conf = conf;
+	consumer_reload(process->consumer, conf);
+	return true;
 }
 
 bool

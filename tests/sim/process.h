@@ -39,6 +39,11 @@ void process_start(struct process *, int64_t delay_ms);
 bool process_kill(struct process *);
 /* Asks it to end well; a start that is pending is called off. */
 void process_drain(struct process *);
+/*
+ * A consumer goes over to another configuration; false: it cannot now, or has
+ * that already. It starts again with that of its env.
+ */
+bool process_reload(struct process *, const struct conf *);
 /* True when it does not run, or has ended by itself. */
 bool process_is_over(const struct process *);
 /* How it ended by itself; 0 if it did not. */

@@ -32,8 +32,9 @@ print_report(const struct world_report *report)
 
 	printf("# seed %" PRIu64 "%s: %u messages, %u processed (%u twice), "
 	       "%u dead, %u attempts, %u kills, %u cuts, %u restarts, "
-	       "%u hangs, %u deletions, %" PRIu64 " connections, %" PRIu64
-	       " channels, %" PRIu64 " publishes, %.0f virtual s%s%s\n",
+	       "%u hangs, %u deletions, %u reloads, %" PRIu64
+	       " connections, %" PRIu64 " channels, %" PRIu64
+	       " publishes, %.0f virtual s%s%s\n",
 	    report->seed,
 	    report->calm	  ? " (calm)"
 		: report->ordered ? " (ordered)"
@@ -42,8 +43,9 @@ print_report(const struct world_report *report)
 				  : "",
 	    report->messages, report->processed, report->twice, report->dead,
 	    report->attempts, trouble->kills, trouble->cuts, trouble->restarts,
-	    trouble->hangs, trouble->deletions, load->connections,
-	    load->channels, load->publishes, (double)report->virtual_ms / 1000,
+	    trouble->hangs, trouble->deletions, report->reloads,
+	    load->connections, load->channels, load->publishes,
+	    (double)report->virtual_ms / 1000,
 	    report->violation[0] == '\0' ? "" : ": VIOLATION ",
 	    report->violation);
 	if (report->poison || report->outage)

@@ -3,11 +3,12 @@
 /*
  * Safety, at every ack: the message was processed, or a copy of it is in a
  * queue and its publisher has been told so. At every copy: it carries what it
- * must and nothing that would lose or divert it. At every delivery: it is not
- * early. At every settling: it was not held too long. Liveness, at the end:
- * every message has been processed or is a dead letter, nothing is under way,
- * and the broker was not stormed on the way. At every attempt in an ordered
- * world: its process has no other one under way.
+ * must and nothing that would lose or divert it, and on a calm day it has
+ * forgotten no attempt. At every delivery: it is not early. At every settling:
+ * it was not held too long. At every attempt in an ordered world: its process
+ * has no other one under way. Liveness, at the end: every message has been
+ * processed or is a dead letter, nothing is under way, and the broker was not
+ * stormed on the way. All that whatever the consumers are told to reload.
  */
 #include "tests/sim/world.h"
 
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "config/conf.h"
 #include "lib/log.h"
@@ -25,6 +25,7 @@
 #include "tests/sim/letters.h"
 #include "tests/sim/model.h"
 #include "tests/sim/process.h"
+#include "tests/sim/reloads.h"
 #include "tests/sim/sim_loop.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/trouble.h"
@@ -65,11 +66,11 @@ struct world {
 	struct world_report *report;
 	struct loop *loop;
 	struct model *model;
-	struct conf *conf;
 	struct fakes *fakes;
 	struct process *processes[PROCESSES];
 	struct loop_timer *producer;
 	struct trouble *trouble;
+	struct reloads *reloads;
 	unsigned next;
 	uint64_t steps;
 	int64_t look_us; /* when to look for peace again */
@@ -132,6 +133,9 @@ on_published(void *arg, const struct model_sight *sight)
 	if (error == NULL &&
 	    attempt > (int64_t)world->messages[sight->lineage].attempts)
 		error = "it tells of attempts that never were";
+	if (error == NULL && world->report->calm &&
+	    attempt < (int64_t)world->messages[sight->lineage].attempts)
+		error = "it has forgotten attempts";
 	if (letter_says(sight->props, sight->props_len, "dlo-class",
 		"crash.suspected"))
 		world->report->suspects++;
@@ -459,6 +463,7 @@ make_peace(struct world *world)
 {
 	trouble_end(world->trouble);
 	world->report->trouble = *trouble_count(world->trouble);
+	reloads_end(world->reloads);
 	fakes_set_failing(world->fakes, world->report->outage ? 0 : 0.05);
 	fakes_set_down(world->fakes, false);
 }
@@ -539,68 +544,6 @@ world_live(struct world *world)
 
 /* Putting it up and taking it down. */
 
-static struct conf *
-world_conf(const struct world_report *report, bool more)
-{
-	static struct conf *all[2][2][2][2];
-	struct conf **kept =
-	    &all[report->calm][report->ordered][report->outage][more];
-	static const char rules[] =
-	    "      rules:\n"
-	    "        - {class: http.connect, attempts: 3, cap: 1m}\n"
-	    "        - {class: http, first: 2s, cap: 2m}\n";
-	struct conf_errors errors = { 0 };
-	char path[] = "sim-XXXXXX.yaml";
-	int fd;
-
-	if (*kept != NULL)
-		return *kept;
-	fd = mkstemps(path, 5);
-	if (fd == -1)
-		abort();
-	dprintf(fd,
-	    "version: 1\n"
-	    "broker: {user: guest, password: guest}\n"
-	    "downstreams:\n"
-	    "  payments:\n"
-	    "    http: {url: \"http://sim/\"}\n"
-	    "    probe: {tcp: {address: \"sim:1\"}}\n"
-	    "    breaker: {failures: %d}\n"
-	    "pipelines:\n"
-	    "  orders:\n"
-	    "    queue: {name: orders, declare: {type: quorum}}\n"
-	    "    downstream: payments\n"
-	    "    prefetch: 16\n"
-	    "    concurrency: 8\n"
-	    "    order: %s\n"
-	    "    dedup: %s\n"
-	    "    retry:\n"
-	    "      attempts: %d\n"
-	    "      cap: 30s\n"
-	    "      deadline: %s\n"
-	    "%s"
-	    "    redrive:\n"
-	    "      when: [healthy, {every: 40s}]\n"
-	    "      cooldown: 5s\n"
-	    "      max_redrives: 2\n"
-	    "      only: {}\n"
-	    "consumer: {hold_max: 1m, drain_timeout: 20s}\n",
-	    report->calm ? 1000 : 5, report->ordered ? "strict" : "none",
-	    more ? "message_id" : "none", report->outage ? 10000 : 6,
-	    report->ordered ? "1m" : "24h",
-	    more && !report->outage ? rules : "");
-	close(fd);
-	*kept =
-	    conf_load(path, CONF_ROLE_CONSUMER | CONF_ROLE_REDRIVE, &errors);
-	if (*kept == NULL) {
-		conf_errors_print(&errors, stderr);
-		abort();
-	}
-	unlink(path);
-	conf_errors_clear(&errors);
-	return *kept;
-}
-
 static const struct model_hooks model_hooks = {
 	.acked = on_acked,
 	.violation = on_violation,
@@ -651,6 +594,12 @@ prepare(struct world *world)
 static void
 world_open(struct world *world, uint64_t seed)
 {
+	const struct reloads_kind kind = {
+		.calm = world->report->calm,
+		.ordered = world->report->ordered,
+		.outage = world->report->outage,
+		.more = seed % WORLD_MORE_EVERY == 0,
+	};
 	struct fakes_hooks hooks = { .attempt = on_attempt, .arg = world };
 	struct process_env env;
 	struct loop *loop;
@@ -658,7 +607,6 @@ world_open(struct world *world, uint64_t seed)
 
 	loop = world->loop = sim_loop_new(seed);
 	log_set_clock(world_clock, world);
-	world->conf = world_conf(world->report, seed % WORLD_MORE_EVERY == 0);
 	world->model = model_new(loop, &model_hooks, world);
 	if (world->report->ordered)
 		hooks.overlapped = on_overlapped;
@@ -666,7 +614,7 @@ world_open(struct world *world, uint64_t seed)
 		hooks.kills = on_kills;
 	world->fakes = fakes_new(loop, &hooks);
 	env = (struct process_env){ loop, world->model, world->fakes,
-		world->conf };
+		reloads_base(&kind) };
 	world->producer = loop_timer_new(loop, produce, world);
 	make_trouble(world);
 	model_set_hold_max(world->model, HOLD_MAX_MS);
@@ -683,6 +631,10 @@ world_open(struct world *world, uint64_t seed)
 			process_start(world->processes[i], i * 500);
 	}
 	loop_timer_start(loop, world->producer, 5000);
+	world->reloads = reloads_new(loop, world->processes, CONSUMERS, &kind);
+	if (seed % WORLD_RELOADED_OF < WORLD_RELOADED &&
+	    !world->report->outage && !world->report->poison)
+		reloads_start(world->reloads);
 }
 
 static bool
@@ -701,6 +653,8 @@ world_close(struct world *world)
 		(void)process_kill(world->processes[i]);
 	loop_timer_free(loop, world->producer);
 	trouble_free(world->trouble);
+	world->report->reloads = reloads_count(world->reloads);
+	reloads_free(world->reloads);
 	if (!run_for(world, DRAIN_US, is_quiet))
 		violated(world, "a connection outlived its daemon");
 	loop_run_tasks(loop);

@@ -26,6 +26,10 @@
 #define WORLD_OUTAGE_EVERY 16
 #define WORLD_OUTAGE_FIRST 6
 
+/* In so many of so many the consumers are told to reload. */
+#define WORLD_RELOADED	  3
+#define WORLD_RELOADED_OF 5
+
 struct world_report {
 	uint64_t seed;
 	/* Only the downstream fails, no redrive: stricter rules hold. */
@@ -36,7 +40,7 @@ struct world_report {
 	bool outage; /* a long one; nothing else fails */
 	unsigned culprits, deaths, most_returns;
 	unsigned suspects; /* copies that were published */
-	unsigned messages, processed, dead, attempts, twice, failures;
+	unsigned messages, processed, dead, attempts, twice, failures, reloads;
 	struct trouble_count trouble;
 	struct model_load load;
 	int64_t virtual_ms;
