@@ -345,9 +345,9 @@ children_new(struct loop *loop)
 	return set;
 }
 
-/* Waits for the end of one that is dying; it is closed then. */
+/* Until the process is a zombie, or it is late. */
 static void
-await_end(struct child *child, int64_t until_ms)
+await_zombie(struct child *child, int64_t until_ms)
 {
 	struct loop *loop = child->set->loop;
 	struct pollfd process = { .fd = child->process.fd, .events = POLLIN };
@@ -356,6 +356,28 @@ await_end(struct child *child, int64_t until_ms)
 	while ((left_ms = until_ms - loop_now_ms(loop)) > 0 &&
 	    poll(&process, 1, (int)left_ms) == -1 && errno == EINTR)
 		continue;
+}
+
+void
+children_end(struct children *set, int64_t wait_ms)
+{
+	int64_t until_ms = loop_now_ms(set->loop) + wait_ms;
+	struct child *child;
+
+	LIST_FOREACH(child, &set->all, entry) {
+		forget_unsent(child);
+		end_close(child, &child->in);
+	}
+	LIST_FOREACH(child, &set->all, entry)
+		if (child->state == CHILD_RUNNING)
+			await_zombie(child, until_ms);
+}
+
+/* Waits for the end of one that is dying; it is closed then. */
+static void
+await_end(struct child *child, int64_t until_ms)
+{
+	await_zombie(child, until_ms);
 	if (is_zombie(child)) {
 		reap(child);
 	} else {

@@ -33,6 +33,8 @@ struct child_params {
 	/* A program without a slash is looked for in $PATH. No shell. */
 	char *const *argv;
 	char *const *env;
+	const char *program;   /* a path, executed as argv[0]; NULL: argv[0] */
+	int shared;	       /* a descriptor that it gets as 3; 0: none */
 	bool output;	       /* stdout is told; false: it is discarded */
 	uint64_t memory_bytes; /* address space at most; 0: as ours */
 	int64_t cpu_ms;	       /* rounded up to seconds; 0: as ours */
@@ -61,6 +63,11 @@ struct child_cbs {
 
 /* An empty set. */
 struct children *children_new(struct loop *);
+/*
+ * Closes the stdin of all of them, and waits until they have ended by
+ * themselves, so long at most; then comes children_free.
+ */
+void children_end(struct children *, int64_t wait_ms);
 /*
  * Kills all of them, and waits for their ends, some seconds at most (one that
  * hangs in the kernel is left to init). NULL is fine; not from a callback.

@@ -21,7 +21,8 @@
 
 #include "lib/xalloc.h"
 
-#define FIRST_FD      3 /* above stdin, stdout and stderr */
+#define SHARED_FD     3 /* above stdin, stdout and stderr */
+#define FIRST_FD      4 /* and above that */
 #define EXIT_NO_EXEC  127
 #define USUAL_PATH    "/usr/local/bin:/usr/bin:/bin"
 #define MS_PER_SECOND 1000
@@ -112,12 +113,16 @@ take_ends(const struct plan *plan)
 	int in = fcntl(plan->in, F_DUPFD_CLOEXEC, FIRST_FD);
 	int out = fcntl(plan->out, F_DUPFD_CLOEXEC, FIRST_FD);
 	int err = fcntl(plan->err, F_DUPFD_CLOEXEC, FIRST_FD);
+	int shared = plan->params->shared;
 
-	/* All are above 2 first: none overwrites another. */
-	if (in == -1 || out == -1 || err == -1 || dup2(in, 0) == -1 ||
-	    dup2(out, 1) == -1 || dup2(err, 2) == -1)
+	/* All are above first: none overwrites another. */
+	if (shared != 0)
+		shared = fcntl(shared, F_DUPFD_CLOEXEC, FIRST_FD);
+	if (in == -1 || out == -1 || err == -1 || shared == -1 ||
+	    dup2(in, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1 ||
+	    close_range(SHARED_FD, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
 		return -1;
-	return close_range(FIRST_FD, ~0U, CLOSE_RANGE_CLOEXEC);
+	return shared == 0 ? 0 : dup2(shared, SHARED_FD);
 }
 
 /* In the child: signals as every program expects them. */
@@ -172,7 +177,7 @@ static void __attribute__((noreturn)) become(const struct plan *plan)
 	ssize_t written;
 
 	if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-	    take_ends(plan) == 0 && reset_signals() == 0 &&
+	    take_ends(plan) != -1 && reset_signals() == 0 &&
 	    take_limits(plan) == 0 && getppid() == plan->parent)
 		error = execute(plan);
 	if (error == 0)
@@ -302,7 +307,8 @@ child_spawn(const struct child_params *params, struct child_ends *ends)
 	struct plan plan = { .params = params, .parent = getpid() };
 	int error;
 
-	plan_paths(&plan, params->argv[0]);
+	plan_paths(&plan,
+	    params->program != NULL ? params->program : params->argv[0]);
 	plan_limits(&plan);
 	error = open_ends(&plan, ends);
 	if (error == 0)
