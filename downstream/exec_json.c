@@ -149,27 +149,6 @@ outcome_of(const json_t *value, enum outcome *outcome)
 	return -1;
 }
 
-/* Letters, digits and ._- stay; what else there is becomes _. */
-static void
-set_class(struct verdict *v, const json_t *value)
-{
-	static const char fine[] = "abcdefghijklmnopqrstuvwxyz"
-				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	const char *text = json_string_value(value);
-	size_t len = text == NULL ? 0 : json_string_length(value), i;
-
-	if (len == 0)
-		return;
-	if (len > sizeof(v->class) - 1)
-		len = sizeof(v->class) - 1;
-	for (i = 0; i < len; i++)
-		v->class[i] = text[i];
-	v->class[len] = '\0';
-	for (i = 0; i < len; i++)
-		if (text[i] == '\0' || strchr(fine, text[i]) == NULL)
-			v->class[i] = '_';
-}
-
 /* Absent, or null, which is what some languages write then. */
 static bool
 is_absent(const json_t *value)
@@ -236,7 +215,9 @@ read_answer(const json_t *answer, const struct attempt *attempt,
 	if (!is_about(json_object_get(answer, "id"), attempt))
 		return refuse(v, "the answer is about another id");
 	verdict_init(v, outcome, "exec.%s", verdict_outcome_name(outcome));
-	set_class(v, class);
+	if (!is_absent(class))
+		verdict_set_class(v, json_string_value(class),
+		    json_string_length(class));
 	if (outcome != OUTCOME_OK && !is_absent(error))
 		verdict_set_error(v, json_string_value(error),
 		    json_string_length(error));

@@ -27,9 +27,8 @@ exec_tail_add(struct exec_tail *tail, const void *bytes, size_t len)
 	tail->len = keep + len;
 }
 
-/* Sets the last line with anything in it as the error, or else `why`. */
-static void
-set_error(struct verdict *v, const struct exec_tail *tail, const char *why)
+void
+exec_tail_tell(const struct exec_tail *tail, struct verdict *v)
 {
 	size_t end = tail->len, start;
 
@@ -39,6 +38,13 @@ set_error(struct verdict *v, const struct exec_tail *tail, const char *why)
 		verdict_set_error(v, tail->bytes + start, end - start);
 		end = start > 0 ? start - 1 : 0;
 	}
+}
+
+/* Sets the last line with anything in it as the error, or else `why`. */
+static void
+set_error(struct verdict *v, const struct exec_tail *tail, const char *why)
+{
+	exec_tail_tell(tail, v);
 	if (v->error[0] == '\0')
 		verdict_set_text(v, why);
 }

@@ -19,6 +19,8 @@ struct exec_tail {
 };
 
 void exec_tail_add(struct exec_tail *, const void *bytes, size_t len);
+/* Makes the last line with anything in it the error, if that is empty. */
+void exec_tail_tell(const struct exec_tail *, struct verdict *);
 
 /*
  * A command has ended: 0 is ok, 65 (EX_DATAERR) rejects, other codes and

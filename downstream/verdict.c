@@ -39,6 +39,24 @@ verdict_init(struct verdict *v, enum outcome outcome, const char *class_fmt,
 	va_end(ap);
 }
 
+void
+verdict_set_class(struct verdict *v, const char *bytes, size_t len)
+{
+	static const char fine[] = "abcdefghijklmnopqrstuvwxyz"
+				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t i;
+
+	if (len == 0)
+		return;
+	if (len > sizeof(v->class) - 1)
+		len = sizeof(v->class) - 1;
+	for (i = 0; i < len; i++)
+		v->class[i] = bytes[i] != '\0' && strchr(fine, bytes[i]) != NULL
+		    ? bytes[i]
+		    : '_';
+	v->class[len] = '\0';
+}
+
 /* Control characters, DEL and the space: one space for a run of them. */
 static bool
 blank(uint8_t c)

@@ -44,6 +44,11 @@ const char *verdict_outcome_name(enum outcome);
 void verdict_init(struct verdict *, enum outcome, const char *class_fmt, ...)
     printf_like(3, 4);
 /*
+ * Sets the class from bytes of anywhere: letters, digits and ._- stay, what
+ * else there is becomes _, cut to its space. No bytes: it stays as it is.
+ */
+void verdict_set_class(struct verdict *, const char *bytes, size_t len);
+/*
  * Sets the error from bytes of anywhere: what is not UTF-8 becomes U+FFFD,
  * runs of blanks and control characters one space, cut at VERDICT_ERROR_MAX
  * between characters.
