@@ -80,18 +80,21 @@ conf_pipeline_find(const struct conf *conf, const char *name)
 int
 conf_check_main(const char *path, unsigned roles)
 {
-	return conf_check_tell(path, roles, NULL);
+	return conf_check_tell(path, roles, NULL, NULL);
 }
 
 int
 conf_check_tell(const char *path, unsigned roles,
+    void (*check)(const struct conf *, struct conf_errors *),
     void (*tell)(const struct conf *))
 {
 	struct conf_errors errors = { 0 };
 	struct conf *conf = conf_load(path, roles, &errors);
 	int code = EX_OK;
 
-	if (conf != NULL) {
+	if (conf != NULL && check != NULL)
+		check(conf, &errors);
+	if (errors.count == 0) {
 		printf("%s: configuration is valid\n", path);
 		if (tell != NULL)
 			tell(conf);

@@ -155,8 +155,12 @@ struct conf_exec {
 /* A handler in a shared object. */
 struct conf_plugin {
 	const char *path;
-	uint32_t workers; /* processes; 0: inside the loop */
+	unsigned line, column; /* where the path stands in the file */
+	const char *config;    /* JSON text */
+	uint32_t workers;      /* processes; 0: inside the loop */
 	int64_t timeout_ms;
+	uint64_t memory_bytes; /* address space at most; 0: no limit */
+	int64_t cpu_ms;	       /* CPU time at most; 0: no limit */
 };
 
 enum conf_probe_kind {
@@ -443,8 +447,12 @@ char *conf_listen_address(const struct conf_listen *) must_use;
  * Returns the exit code, 0 or 78.
  */
 int conf_check_main(const char *path, unsigned roles) must_use;
-/* The same, and `tell`s more of a valid one. */
+/*
+ * The same; `check` may find more that is wrong, and `tell`s more of a valid
+ * one. NULL is fine for both.
+ */
 int conf_check_tell(const char *path, unsigned roles,
+    void (*check)(const struct conf *, struct conf_errors *),
     void (*tell)(const struct conf *)) must_use;
 
 #endif

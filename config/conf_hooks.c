@@ -210,6 +210,29 @@ conf_hooks_exec(struct conf_parse *p, struct conf_tree *node, void *element)
 }
 
 void
+conf_hooks_plugin(struct conf_parse *p, struct conf_tree *node, void *element)
+{
+	static const char *const limits[] = { "memory", "cpu" };
+	struct conf_downstream *downstream = element;
+	const struct conf_tree *path = conf_tree_get(node, "path");
+	const struct conf_tree *workers = conf_tree_get(node, "workers");
+	struct conf_tree *limit;
+	size_t i;
+
+	if (path != NULL) {
+		downstream->plugin.line = path->line;
+		downstream->plugin.column = path->column;
+	}
+	if (workers == NULL || workers->bad || downstream->plugin.workers > 0)
+		return;
+	for (i = 0; i < array_len(limits); i++)
+		if ((limit = conf_tree_get(node, limits[i])) != NULL)
+			conf_parse_error_key(p, limit,
+			    "has no effect with workers: 0, which runs the "
+			    "plugin in the daemon itself");
+}
+
+void
 conf_hooks_probe(struct conf_parse *p, struct conf_tree *node, void *element)
 {
 	static const char *const keys[] = { "http", "tcp", "exec", "amqp",

@@ -24,9 +24,11 @@ void conf_hooks_headers(struct conf_parse *, struct conf_tree *, void *element);
 /* One kind of handler, and its own rules; the breaker's times. */
 void conf_hooks_downstream(struct conf_parse *, struct conf_tree *,
     void *element);
-/* One kind of probe. */
 /* The program of a command is a path when it has a slash. */
 void conf_hooks_exec(struct conf_parse *, struct conf_tree *, void *element);
+/* Where its path stands; limits are for processes. */
+void conf_hooks_plugin(struct conf_parse *, struct conf_tree *, void *element);
+/* One kind of probe. */
 void conf_hooks_probe(struct conf_parse *, struct conf_tree *, void *element);
 /* What stands beside a then must have an effect. */
 void conf_hooks_rule(struct conf_parse *, struct conf_tree *, void *element);

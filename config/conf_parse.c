@@ -273,9 +273,7 @@ decode_given(struct conf_parse *p, const struct conf_key *key,
 	bool map_ok =
 	    key->type == CONF_TYPE_MAP || (key->flags & CONF_OR_MAP) != 0;
 
-	if (key->type == CONF_TYPE_ANY)
-		return;
-	if (node->kind == CONF_TREE_SCALAR)
+	if (node->kind == CONF_TREE_SCALAR || key->type == CONF_TYPE_ANY)
 		conf_value_set(p, key, node, element + key->offset);
 	else if (node->kind == CONF_TREE_MAP && map_ok)
 		decode_map(p, key, node, element);

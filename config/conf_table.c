@@ -31,9 +31,11 @@
 #define PIPELINES_MAX 2000
 /* Of lists and names that a person writes. */
 #define MANY 1000
-#define KIB  1024.0
-#define MIB  (1024 * KIB)
-#define GIB  (1024 * MIB)
+/* Of processes that live on, each with its memory. */
+#define WORKERS_MAX 1024
+#define KIB	    1024.0
+#define MIB	    (1024 * KIB)
+#define GIB	    (1024 * MIB)
 
 #define BETWEEN(low, high) .min = (low), .max = (high)
 
@@ -319,19 +321,32 @@ const struct conf_key conf_table[] = {
 	{ "downstreams.*.exec.cpu", CONF_TYPE_DURATION, CONF_LIVE,
 	    DOWNSTREAM(exec.cpu_ms), BETWEEN(SECOND, EVER),
 	    .derived = "no limit", .doc = "CPU time of a process at most." },
-	{ "downstreams.*.plugin", CONF_TYPE_MAP, CONF_LATER,
+	{ "downstreams.*.plugin", CONF_TYPE_MAP, .hook = conf_hooks_plugin,
 	    .doc = "Give each message to a shared object." },
 	{ "downstreams.*.plugin.path", CONF_TYPE_PATH,
 	    CONF_REQUIRED | CONF_LIVE, DOWNSTREAM(plugin.path),
-	    .doc = "The shared object." },
-	{ "downstreams.*.plugin.config", CONF_TYPE_ANY, CONF_LIVE,
-	    .doc = "Whatever the plugin understands." },
+	    .doc = "The shared object. -t loads it, in a process of its own." },
+	{ "downstreams.*.plugin.config", CONF_TYPE_ANY,
+	    CONF_LIVE | CONF_PRIVATE, DOWNSTREAM(plugin.config), .def = "null",
+	    .doc = "Whatever the plugin understands; it gets it as JSON, "
+		   "with the types of YAML's core schema." },
 	{ "downstreams.*.plugin.workers", CONF_TYPE_COUNT, CONF_LIVE,
-	    DOWNSTREAM(plugin.workers), BETWEEN(0, COUNT_MAX), .def = "2",
-	    .doc = "Processes to run it in; 0: inside the daemon." },
+	    DOWNSTREAM(plugin.workers), BETWEEN(0, WORKERS_MAX), .def = "2",
+	    .doc = "Processes to run it in; 0: inside the daemon, where a "
+		   "crash ends the daemon." },
 	{ "downstreams.*.plugin.timeout", CONF_TYPE_DURATION, CONF_LIVE,
 	    DOWNSTREAM(plugin.timeout_ms), BETWEEN(1, DAY), .def = "30s",
 	    .doc = "For one message." },
+	{ "downstreams.*.plugin.memory", CONF_TYPE_SIZE, CONF_LIVE,
+	    DOWNSTREAM(plugin.memory_bytes), BETWEEN(MIB, 1024 * GIB),
+	    .derived = "no limit",
+	    .doc = "Memory of a worker process at most; not with "
+		   "workers: 0." },
+	{ "downstreams.*.plugin.cpu", CONF_TYPE_DURATION, CONF_LIVE,
+	    DOWNSTREAM(plugin.cpu_ms), BETWEEN(SECOND, EVER),
+	    .derived = "no limit",
+	    .doc = "CPU time of a worker process at most; not with "
+		   "workers: 0." },
 	{ "downstreams.*.noop", CONF_TYPE_MAP,
 	    .doc = "Always ok: for measuring. Write noop: {}." },
 	{ "downstreams.*.probe", CONF_TYPE_MAP, .hook = conf_hooks_probe,

@@ -38,7 +38,7 @@ enum conf_type {
 	CONF_TYPE_ADDRESS,  /* struct conf_address, from HOST:PORT */
 	CONF_TYPE_LISTEN,   /* struct conf_listen */
 	CONF_TYPE_LINK,	    /* const struct conf_downstream *, by its name */
-	CONF_TYPE_ANY,	    /* any YAML; not kept */
+	CONF_TYPE_ANY,	    /* const char *: any YAML, as JSON */
 };
 
 enum conf_flag {

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "config/conf_json.h"
 #include "config/conf_scalar.h"
 #include "config/conf_valid.h"
 
@@ -261,6 +262,14 @@ set_link(struct conf_parse *p, struct conf_tree *node, void *slot)
 		conf_parse_error(p, node, "no such downstream");
 }
 
+static void
+set_any(struct conf_parse *p, struct conf_tree *node, void *slot)
+{
+	const char *json = conf_json(p, node);
+
+	memcpy(slot, &json, sizeof(json));
+}
+
 /* Whether YAML's own types already say that it is the wrong one. */
 static bool
 is_wrong_kind(const struct conf_key *key, const struct conf_tree *node)
@@ -343,6 +352,7 @@ conf_value_set(struct conf_parse *p, const struct conf_key *key,
 		conf_parse_error(p, node, "must be %s", noun_of(key->type));
 		break;
 	case CONF_TYPE_ANY:
+		set_any(p, node, slot);
 		break;
 	}
 }

@@ -15,6 +15,8 @@ config_libconf_a_SOURCES = \
 	config/conf_hooks.h \
 	config/conf_http.c \
 	config/conf_http.h \
+	config/conf_json.c \
+	config/conf_json.h \
 	config/conf_listen.c \
 	config/conf_listen.h \
 	config/conf_parse.c \

@@ -450,6 +450,61 @@ programs_are_paths_when_they_have_a_slash(void **state)
 	buf_clear(&text);
 }
 
+/* What is the plugin's own goes to it as JSON, typed as YAML types it. */
+static void
+a_plugin_gets_json(void **state)
+{
+	static const struct {
+		const char *yaml, *json;
+	} rows[] = {
+		{ "null", "null" },
+		{ "", "null" },
+		{ "~", "null" },
+		{ "TRUE", "true" },
+		{ "False", "false" },
+		{ "yes", "\"yes\"" },
+		{ "'12'", "\"12\"" },
+		{ "10s", "\"10s\"" },
+		{ "12", "12" },
+		{ "+007", "7" },
+		{ "-0", "-0" },
+		{ "123456789012345678901", "123456789012345678901" },
+		{ "0x1F", "31" },
+		{ "0o17", "15" },
+		{ "1.50", "1.5" },
+		{ "-.5e1", "-5" },
+		{ "[]", "[]" },
+		{ "{}", "{}" },
+		{ "{a: [1, {\"b \\\"\": café}], c: {d: ~}}",
+		    "{\"a\":[1,{\"b \\\"\":\"café\"}],"
+		    "\"c\":{\"d\":null}}" },
+	};
+	struct buf text = { 0 };
+	struct conf *conf;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < array_len(rows); i++) {
+		buf_reset(&text);
+		buf_printf(&text,
+		    "downstreams: {d: {plugin: {path: /x.so, config: %s}}}\n"
+		    "pipelines: {p: {queue: q, downstream: d}}\n",
+		    rows[i].yaml);
+		conf = support_parse(buf_str(&text));
+		assert_string_equal(conf->downstreams[0].plugin.config,
+		    rows[i].json);
+		conf_free(conf);
+	}
+	buf_clear(&text);
+	conf = support_parse("downstreams: {d: {plugin: {path: /x.so}}}\n"
+			     "pipelines: {p: {queue: q, downstream: d}}\n");
+	assert_string_equal(conf->downstreams[0].plugin.config, "null");
+	assert_int_equal(conf->downstreams[0].plugin.workers, 2);
+	assert_int_equal(conf->downstreams[0].plugin.timeout_ms, 30000);
+	assert_int_equal(conf->downstreams[0].plugin.line, 1);
+	conf_free(conf);
+}
+
 static void
 lists_have_an_end(void **state)
 {
@@ -560,11 +615,11 @@ value_size(enum conf_type type)
 {
 	switch (type) {
 	case CONF_TYPE_MAP:
-	case CONF_TYPE_ANY:
 		return 0;
 	case CONF_TYPE_NAMED:
 	case CONF_TYPE_LIST:
 		return sizeof(void *) + sizeof(size_t);
+	case CONF_TYPE_ANY:
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_SECRET:
@@ -731,6 +786,7 @@ main(void)
 		cmocka_unit_test(roles_override_user_password_and_tls),
 		cmocka_unit_test(relative_paths_count_from_the_folder),
 		cmocka_unit_test(programs_are_paths_when_they_have_a_slash),
+		cmocka_unit_test(a_plugin_gets_json),
 		cmocka_unit_test(lists_have_an_end),
 		cmocka_unit_test(a_default_user_that_nobody_is_has_no_trust),
 		cmocka_unit_test(listen_addresses),

@@ -221,6 +221,8 @@ check_known(const struct conf_key *key, const struct conf_tree *node)
 	if (!conf_table_supported(key))
 		fail_msg("%s, line %u: %s does not work yet", FULL, node->line,
 		    key->path);
+	if (key->type == CONF_TYPE_ANY)
+		return;
 	for (child = node->first; child != NULL; child = child->next) {
 		row = key->type == CONF_TYPE_NAMED || child->key == NULL
 		    ? conf_table_below(key, NULL)
