@@ -5,6 +5,8 @@
 #include "config/conf.h"
 #include "consumer/program.h"
 #include "consumer/rules.h"
+#include "downstream/plugin_check.h"
+#include "downstream/plugin_worker.h"
 #include "lib/buf.h"
 #include "lib/cli.h"
 #include "lib/log.h"
@@ -63,21 +65,27 @@ main(int argc, char **argv)
 	struct conf *conf;
 	struct cli cli;
 	const char *path;
-	int code = cli_parse(&program, &cli, argc, argv);
+	int code = plugin_worker_main(argc, argv);
 
+	if (code >= 0)
+		return code;
+	code = cli_parse(&program, &cli, argc, argv);
 	if (code >= 0)
 		return code;
 	path = cli.config != NULL ? cli.config : conf_default_path();
 	if (cli.check)
-		return conf_check_tell(path, CONF_ROLE_CONSUMER,
+		return conf_check_tell(path, CONF_ROLE_CONSUMER, plugin_check,
 		    cli.verbose ? tell_rules : NULL);
 	conf = conf_load(path, CONF_ROLE_CONSUMER, &errors);
-	if (conf == NULL)
+	if (conf != NULL)
+		plugin_check(conf, &errors);
+	if (conf == NULL || errors.count > 0) {
 		conf_errors_print(&errors, stderr);
+		code = CLI_CONFIG;
+	} else {
+		code = run(&cli, conf);
+	}
 	conf_errors_clear(&errors);
-	if (conf == NULL)
-		return CLI_CONFIG;
-	code = run(&cli, conf);
 	conf_free(conf);
 	return code;
 }

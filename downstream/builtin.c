@@ -44,6 +44,13 @@ static const struct builtin_rule exec_rules[] = {
 	{ "exec", OUTCOME_RETRY },
 };
 
+/* A plugin says the outcome; these are for what it does not say itself. */
+static const struct builtin_rule plugin_rules[] = {
+	{ "plugin.0", OUTCOME_OK },
+	{ "crash", OUTCOME_RETRY },
+	{ "plugin", OUTCOME_RETRY },
+};
+
 static const struct builtin_rule noop_rules[] = {
 	{ "noop", OUTCOME_OK },
 };
@@ -53,6 +60,7 @@ builtin_rules(enum conf_kind kind)
 {
 	static const struct builtin_rules http = LIST(http_rules);
 	static const struct builtin_rules exec = LIST(exec_rules);
+	static const struct builtin_rules plugin = LIST(plugin_rules);
 	static const struct builtin_rules noop = LIST(noop_rules);
 
 	switch (kind) {
@@ -63,9 +71,9 @@ builtin_rules(enum conf_kind kind)
 	case CONF_KIND_EXEC:
 		return exec;
 	case CONF_KIND_PLUGIN:
-		break;
+		return plugin;
 	}
-	return (struct builtin_rules){ NULL, 0 };
+	abort();
 }
 
 static bool

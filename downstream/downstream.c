@@ -308,9 +308,8 @@ make_handler(const struct downstream_env *env,
 	case CONF_KIND_NOOP:
 		return handler_noop_new(env->loop);
 	case CONF_KIND_PLUGIN:
-		break;
+		return handler_plugin_new(env->loop, conf->name, &conf->plugin);
 	}
-	/* The configuration does not let it through. */
 	abort();
 }
 

@@ -22,6 +22,7 @@
 
 struct conf_exec;
 struct conf_http;
+struct conf_plugin;
 struct handler;
 struct handler_call;
 
@@ -73,6 +74,12 @@ struct handler *handler_http_new(struct loop *, const struct conf_http *);
  */
 struct handler *handler_exec_new(struct loop *, const char *name,
     const struct conf_exec *);
+/*
+ * Hands messages to a shared object, in processes or in this one; `name` is
+ * the downstream's, for the log. Copies both.
+ */
+struct handler *handler_plugin_new(struct loop *, const char *name,
+    const struct conf_plugin *);
 /* Says ok to everything at the end of the turn: for measuring. */
 struct handler *handler_noop_new(struct loop *);
 

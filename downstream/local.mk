@@ -28,6 +28,8 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/handler_exec.h \
 	downstream/handler_http.c \
 	downstream/handler_noop.c \
+	downstream/handler_plugin.c \
+	downstream/handler_plugin.h \
 	downstream/http_carry.c \
 	downstream/http_carry.h \
 	downstream/http_client.c \
@@ -46,6 +48,28 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/http_setup.h \
 	downstream/http_verdict.c \
 	downstream/http_verdict.h \
+	downstream/plugin_check.c \
+	downstream/plugin_check.h \
+	downstream/plugin_frame.c \
+	downstream/plugin_frame.h \
+	downstream/plugin_host.c \
+	downstream/plugin_host.h \
+	downstream/plugin_inside.c \
+	downstream/plugin_life.c \
+	downstream/plugin_life.h \
+	downstream/plugin_load.c \
+	downstream/plugin_load.h \
+	downstream/plugin_outside.c \
+	downstream/plugin_page.c \
+	downstream/plugin_page.h \
+	downstream/plugin_pool.c \
+	downstream/plugin_pool.h \
+	downstream/plugin_said.c \
+	downstream/plugin_said.h \
+	downstream/plugin_verdict.c \
+	downstream/plugin_verdict.h \
+	downstream/plugin_worker.c \
+	downstream/plugin_worker.h \
 	downstream/probe.c \
 	downstream/probe.h \
 	downstream/probe_http.c \
