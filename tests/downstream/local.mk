@@ -50,3 +50,25 @@ tests_downstream_test_downstream_SOURCES = \
 	tests/downstream/test_downstream.c \
 	tests/sim/sim_loop.c tests/sim/sim_loop.h tests/unit.h
 tests_downstream_test_downstream_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+check_PROGRAMS += tests/downstream/test_plugin_parts
+tests_downstream_test_plugin_parts_SOURCES = \
+	tests/downstream/test_plugin_parts.c tests/unit.h
+tests_downstream_test_plugin_parts_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+# Runs itself as the worker.
+check_PROGRAMS += tests/downstream/test_handler_plugin
+tests_downstream_test_handler_plugin_SOURCES = \
+	tests/downstream/test_handler_plugin.c tests/unit.h
+tests_downstream_test_handler_plugin_LDADD = $(DOWNSTREAM_TEST_LIBS)
+
+ACROBATS = tests/downstream/acrobat.so tests/downstream/acrobat_of_old.so \
+	tests/downstream/no_plugin.so
+check_DATA += $(ACROBATS)
+CLEANFILES += $(ACROBATS)
+EXTRA_DIST += tests/downstream/acrobat.c tests/downstream/no_plugin.c \
+	tests/downstream/plugin.cc
+tests/downstream/acrobat.so tests/downstream/acrobat_of_old.so: \
+	include/dlo/handler.h
+tests/downstream/acrobat_of_old.so: tests/downstream/acrobat.c
+	$(PLUGIN_MAKE) -DACROBAT_ABI=0 $(srcdir)/tests/downstream/acrobat.c

@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	tests/integration/test_consumer_life.py \
 	tests/integration/test_consumer_order.py \
 	tests/integration/test_consumer_outcomes.py \
+	tests/integration/test_consumer_plugin.py \
 	tests/integration/test_consumer_reload.py \
 	tests/integration/test_consumer_rules.py \
 	tests/integration/test_consumer_start.py \
