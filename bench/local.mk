@@ -15,3 +15,7 @@ bench_engine_SOURCES = \
 	bench/meter.c \
 	bench/meter.h
 bench_engine_LDADD = $(AMQP_LIBS) $(LIB_LIBS)
+
+noinst_DATA += bench/noop_plugin.so
+CLEANFILES += bench/noop_plugin.so
+EXTRA_DIST += bench/noop_plugin.c
