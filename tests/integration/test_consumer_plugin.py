@@ -194,7 +194,9 @@ consumer: {{listen: "{self.listen("consumer")}"}}
 
     def test_plugin_under_way_is_finished_by_a_drain(self):
         go = os.path.join(self.folder, "go")
-        consumer = self.consumer(self.plugin_config(), env={"GO": go})
+        config = self.plugin_config()
+        config["log"] = {"level": "debug"}
+        consumer = self.consumer(config, env={"GO": go})
         self.put("1", "await")
         consumer.wait_log("plugin", text="waiting")
         consumer.signal(signal.SIGTERM)
@@ -202,6 +204,8 @@ consumer: {{listen: "{self.listen("consumer")}"}}
         with open(go, "w", encoding="utf-8"):
             pass
         self.assertEqual(consumer.wait(), 0)
+        self.assertTrue(consumer.logged("attempt", id="1", outcome="ok"),
+                        consumer.tail(200))
         self.wait_empty()
 
     def test_plugin_dies_with_a_killed_consumer(self):
