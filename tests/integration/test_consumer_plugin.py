@@ -204,9 +204,10 @@ consumer: {{listen: "{self.listen("consumer")}"}}
         with open(go, "w", encoding="utf-8"):
             pass
         self.assertEqual(consumer.wait(), 0)
+        # A drain in the middle of subscribing closes the channel: then the
+        # broker has the message again, which is not the plugin's affair.
         self.assertTrue(consumer.logged("attempt", id="1", outcome="ok"),
                         consumer.tail(200))
-        self.wait_empty()
 
     def test_plugin_dies_with_a_killed_consumer(self):
         consumer = self.run_plugin(workers=1)
