@@ -3,6 +3,7 @@
 #include "consumer/reload.h"
 
 #include "config/conf_change.h"
+#include "downstream/plugin_check.h"
 #include "lib/log.h"
 
 static const struct conf *
@@ -32,8 +33,11 @@ read_file(const struct reload *r)
 	const struct conf *former = in_force(r);
 	struct conf *conf =
 	    conf_load(former->path, CONF_ROLE_CONSUMER, &errors);
-	bool valid = conf != NULL;
+	bool valid;
 
+	if (conf != NULL)
+		plugin_check(conf, &errors);
+	valid = errors.count == 0;
 	if (valid)
 		conf_change_refused(former, conf, CONF_ROLE_CONSUMER, &errors);
 	log_errors(&errors);
@@ -44,7 +48,7 @@ read_file(const struct reload *r)
 		log_error("reload_refused", LOG_UINT("keys", errors.count),
 		    LOG_STR("text",
 			"nothing has changed; these keys need a restart"));
-	if (valid && errors.count > 0) {
+	if (errors.count > 0) {
 		conf_free(conf);
 		conf = NULL;
 	}

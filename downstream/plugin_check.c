@@ -16,7 +16,7 @@
 #include "lib/xalloc.h"
 
 /* For loading it: some link a lot. */
-#define WAIT_MS 30000
+#define WAIT_MS 5000
 /* Of what is said about it. */
 #define SAID_MAX 4096
 
@@ -71,7 +71,7 @@ judge(struct check *check)
 
 	if (!check->ended) {
 		buf_reset(&check->said);
-		buf_add_str(&check->said, "is not loaded in 30 s");
+		buf_add_str(&check->said, "is not loaded in 5 s");
 		return true;
 	}
 	if (check->exit.how == CHILD_EXITED && check->exit.code == 0)

@@ -242,6 +242,27 @@ consumer: {{listen: "{self.listen("consumer")}"}}
                                              config)
         self.assertEqual((code, err), (0, ""), out)
 
+    def test_plugin_changes_by_reload(self):
+        """Another configuration of it comes into force, a wrong one does
+        not."""
+        consumer = self.run_plugin()
+        self.put("1", "ok")
+        self.wait_empty()
+        for over, event in (
+                ({"workers": 1}, "reloaded"), ({"workers": 0}, "reloaded"),
+                ({"path": "/nonexistent/x.so"}, "reload_failed")):
+            path = self.write_config(self.plugin_config(**over),
+                                     "dlo.yaml.new")
+            os.rename(path, os.path.join(self.folder, "dlo.yaml"))
+            since = len(consumer.lines)
+            consumer.signal(signal.SIGHUP)
+            consumer.wait_log(event, since=since)
+            self.put("2", "ok")
+            self.wait_empty()
+        self.assertIn("downstreams.shop.plugin.path",
+                      consumer.logged("reload_error")[0].fields["text"])
+        self.assertEqual(self.attempts(consumer, outcome="ok"), 4)
+
     # ---- the example
 
     def make(self, folder, *args):
