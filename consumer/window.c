@@ -261,6 +261,20 @@ take_spare(struct window *w)
 	return d;
 }
 
+/*
+ * What was taken back from this process killed nobody. Which of its messages
+ * those were is not known any more, so that all are forgiven as much; in a
+ * process that has just begun, as after a death, that is nothing.
+ */
+static void
+forgive(struct delivery *d)
+{
+	int64_t *count = &d->envelope.delivery_count;
+
+	*count = *count > d->window->outlived ? *count - d->window->outlived
+					      : 0;
+}
+
 bool
 window_receive(struct window *w, struct rmq_channel *channel,
     const struct rmq_delivery *delivery)
@@ -288,8 +302,11 @@ window_receive(struct window *w, struct rmq_channel *channel,
 	if (d->suspect) {
 		trial_enter(w->env.trial);
 		TAILQ_INSERT_TAIL(&w->suspects, d, ready);
-	} else if (line_up(d))
-		TAILQ_INSERT_TAIL(&w->ready, d, ready);
+	} else {
+		forgive(d);
+		if (line_up(d))
+			TAILQ_INSERT_TAIL(&w->ready, d, ready);
+	}
 	metrics_inc(w->meter.deliveries);
 	budget_take(w->env.budget, rmq_message_bytes(d->message));
 	w->env.wake(w->env.arg);
@@ -689,6 +706,7 @@ window_drop(struct window *w)
 {
 	struct delivery *d;
 
+	w->outlived += !TAILQ_EMPTY(&w->unacked);
 	while ((d = TAILQ_FIRST(&w->unacked)) != NULL)
 		drop(d);
 	w->handing_off = false;

@@ -75,6 +75,8 @@ struct window {
 	struct lanes lanes;
 	/* Attempts, ever, that the downstream had a final answer to. */
 	uint64_t answers;
+	/* Times that all of it was taken back, and this process lived on. */
+	int64_t outlived;
 };
 
 void window_init(struct window *, const struct window_env *);

@@ -1132,6 +1132,30 @@ what_was_taken_back_too_often_is_tried_alone(void **state)
 	assert_int_equal(world.most_calls, 8);
 }
 
+/* A process that lives on has seen that nothing of it kills. */
+static void
+what_was_outlived_makes_no_suspects(void **state)
+{
+	(void)state;
+	set_up(56);
+	await(world.ready);
+	world.handler_ms = 10 * MINUTE;
+	publish(20);
+	for (unsigned i = 1; i <= 5; i++) {
+		await(world.attempts >= 8);
+		pass(1000);
+		sim_net_cut(world.net, 1);
+		await(metric("dlo_broker_faults_total"
+			     "{kind=\"connection_lost\"} ") >= i);
+		await(consumer_is_ready(world.consumer, NULL));
+	}
+	world.handler_ms = 1;
+	await(is_settled());
+	assert_int_equal(world.alone, 0);
+	drain();
+	tear_down();
+}
+
 static void
 without_retries_it_is_tried_alone_too(void **state)
 {
@@ -1199,6 +1223,7 @@ main(void)
 		cmocka_unit_test(crashes_of_many_open_no_breaker),
 		cmocka_unit_test(another_failure_makes_it_ordinary_again),
 		cmocka_unit_test(what_was_taken_back_too_often_is_tried_alone),
+		cmocka_unit_test(what_was_outlived_makes_no_suspects),
 		cmocka_unit_test(without_retries_it_is_tried_alone_too),
 		cmocka_unit_test(an_ordered_one_is_tried_in_its_turn),
 		cmocka_unit_test(a_suspect_waits_for_no_breaker),
