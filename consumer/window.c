@@ -271,8 +271,8 @@ forgive(struct delivery *d)
 {
 	int64_t *count = &d->envelope.delivery_count;
 
-	*count = *count > d->window->outlived ? *count - d->window->outlived
-					      : 0;
+	*count =
+	    *count > d->window->outlived ? *count - d->window->outlived : 0;
 }
 
 bool
