@@ -6,10 +6,14 @@ noinst_LIBRARIES += redrive/libredrive.a
 redrive_libredrive_a_SOURCES = \
 	redrive/args.c \
 	redrive/args.h \
+	redrive/canary.c \
+	redrive/canary.h \
 	redrive/census.c \
 	redrive/census.h \
 	redrive/chain.c \
 	redrive/chain.h \
+	redrive/circuits.c \
+	redrive/circuits.h \
 	redrive/depth.c \
 	redrive/depth.h \
 	redrive/filter.c \
@@ -25,16 +29,22 @@ redrive_libredrive_a_SOURCES = \
 	redrive/judge.h \
 	redrive/lane.c \
 	redrive/lane.h \
+	redrive/ledger.c \
+	redrive/ledger.h \
 	redrive/letter_json.c \
 	redrive/letter_json.h \
 	redrive/mover.c \
 	redrive/mover.h \
+	redrive/news.c \
+	redrive/news.h \
 	redrive/once.c \
 	redrive/once.h \
 	redrive/print.c \
 	redrive/print.h \
 	redrive/program.c \
 	redrive/program.h \
+	redrive/ramp.c \
+	redrive/ramp.h \
 	redrive/rate.c \
 	redrive/rate.h \
 	redrive/redrive.c \
