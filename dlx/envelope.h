@@ -188,5 +188,16 @@ enum envelope_fit {
  */
 enum envelope_fit envelope_write(const struct envelope *, const char *user,
     uint32_t frame_max, struct buf *out);
+/*
+ * The same for a copy that goes from one queue of dead letters to another: a
+ * dead letter's properties as they are, byte for byte, but for what would lose
+ * or divert it, the user id if there is one, and the delivery mode (2). Nothing
+ * is added, so that the way back gives the same. Two cannot go so and get our
+ * headers, as in envelope_parked: one that the broker put there (its x-death
+ * must not be copied, and what it says is to be kept), and a stranger's (under
+ * our user id its dlo-* headers would be believed). CUT: it does not fit.
+ */
+enum envelope_fit envelope_write_moved(struct envelope *, const char *user,
+    uint32_t frame_max, struct buf *out) must_use;
 
 #endif

@@ -40,13 +40,13 @@ has_prefix(struct rmq_slice name, const char *prefix)
 	return name.len >= len && memcmp(name.ptr, prefix, len) == 0;
 }
 
-/* Whether a header must not be on a copy: ours are written anew. */
+/* Whether a header would lose or divert a copy, or mislead whoever reads it. */
 static bool
-is_removed(struct rmq_slice name)
+is_harmful(struct rmq_slice name)
 {
 	static const char *const names[] = { "x-death", "x-delivery-count",
 		"x-acquired-count", "x-stream-offset", "x-delay", "CC", "BCC" };
-	static const char *const prefixes[] = { "dlo-", "x-first-death-",
+	static const char *const prefixes[] = { "x-first-death-",
 		"x-last-death-" };
 	size_t i;
 
@@ -62,13 +62,15 @@ is_removed(struct rmq_slice name)
 	return false;
 }
 
+/* All headers that may be on a copy; ours are written anew, if not `ours`. */
 static void
-add_foreign(struct buf *table, struct rmq_slice headers)
+add_headers(struct buf *table, struct rmq_slice headers, bool ours)
 {
 	struct rmq_header header;
 
 	while (rmq_table_next(&headers, &header) == 1) {
-		if (!is_removed(header.name))
+		if (!is_harmful(header.name) &&
+		    (ours || !has_prefix(header.name, "dlo-")))
 			buf_add(table, header.raw.ptr, header.raw.len);
 	}
 }
@@ -127,20 +129,29 @@ add_own(struct buf *table, const struct envelope *e, enum want first)
 		add_word(table, "dlo-history", e->history);
 }
 
-/* The properties but for the headers' bytes, and how long they will be. */
-static size_t
-fill_props(struct rmq_props *props, const struct envelope *e, const char *user)
+/* It outlives the broker, and does not expire. */
+static void
+make_durable(struct rmq_props *props)
 {
 	static const uint8_t persistent = 2;
-	struct rmq_slice empty = { &persistent, 0 };
-	struct buf sized = { 0 };
-	size_t len;
 
-	*props = e->props;
 	props->has[RMQ_PROP_DELIVERY_MODE] = true;
 	props->value[RMQ_PROP_DELIVERY_MODE] =
 	    (struct rmq_slice){ &persistent, 1 };
 	props->has[RMQ_PROP_EXPIRATION] = false;
+}
+
+/* The properties but for the headers' bytes, and how long they will be. */
+static size_t
+fill_props(struct rmq_props *props, const struct envelope *e, const char *user)
+{
+	static const uint8_t none = 0;
+	struct rmq_slice empty = { &none, 0 };
+	struct buf sized = { 0 };
+	size_t len;
+
+	*props = e->props;
+	make_durable(props);
 	props->has[RMQ_PROP_USER_ID] = true;
 	props->value[RMQ_PROP_USER_ID] = rmq_slice_of(user);
 	props->has[RMQ_PROP_HEADERS] = true;
@@ -189,7 +200,7 @@ fill_headers(struct buf *table, const struct envelope *e, size_t space)
 	size_t raw_len = raw.len == 0 ? 0 : raw.len + raw_overhead;
 	unsigned first = 0;
 
-	add_foreign(&foreign, e->props.value[RMQ_PROP_HEADERS]);
+	add_headers(&foreign, e->props.value[RMQ_PROP_HEADERS], false);
 	add_own(&own, e, WANT_HISTORY);
 	while (own.len + foreign.len + raw_len > space && first < WANT_COUNT) {
 		buf_reset(&own);
@@ -211,12 +222,18 @@ fill_headers(struct buf *table, const struct envelope *e, size_t space)
 	return fit;
 }
 
+static size_t
+room(uint32_t frame_max)
+{
+	return (frame_max == 0 ? DEFAULT_FRAME_MAX : frame_max) -
+	    FRAME_OVERHEAD;
+}
+
 enum envelope_fit
 envelope_write(const struct envelope *e, const char *user, uint32_t frame_max,
     struct buf *out)
 {
-	size_t limit =
-	    (frame_max == 0 ? DEFAULT_FRAME_MAX : frame_max) - FRAME_OVERHEAD;
+	size_t limit = room(frame_max);
 	struct buf table = { 0 };
 	struct rmq_props props;
 	enum envelope_fit fit;
@@ -230,4 +247,42 @@ envelope_write(const struct envelope *e, const char *user, uint32_t frame_max,
 	rmq_props_write(out, &props);
 	buf_clear(&table);
 	return fit;
+}
+
+/* Whether its properties can be on a copy as they are. */
+static bool
+is_plain(const struct envelope *e)
+{
+	return (e->verdict == RMQ_PROPS_OK ||
+		   e->verdict == RMQ_PROPS_TOO_DEEP) &&
+	    !e->x_death.found &&
+	    (e->trusted || !e->props.has[RMQ_PROP_USER_ID]);
+}
+
+enum envelope_fit
+envelope_write_moved(struct envelope *e, const char *user, uint32_t frame_max,
+    struct buf *out)
+{
+	struct rmq_props props = e->props;
+	struct rmq_slice headers = props.value[RMQ_PROP_HEADERS];
+	struct buf table = { 0 };
+	size_t before = out->len;
+
+	if (!is_plain(e)) {
+		envelope_parked(e);
+		return envelope_write(e, user, frame_max, out);
+	}
+	add_headers(&table, headers, true);
+	/* The broker's own count may have been all that there was. */
+	props.has[RMQ_PROP_HEADERS] =
+	    props.has[RMQ_PROP_HEADERS] && (table.len > 0 || headers.len == 0);
+	props.value[RMQ_PROP_HEADERS] =
+	    (struct rmq_slice){ buf_peek(&table), table.len };
+	make_durable(&props);
+	if (props.has[RMQ_PROP_USER_ID])
+		props.value[RMQ_PROP_USER_ID] = rmq_slice_of(user);
+	rmq_props_write(out, &props);
+	buf_clear(&table);
+	return out->len - before <= room(frame_max) ? ENVELOPE_FIT_WHOLE
+						    : ENVELOPE_FIT_CUT;
 }

@@ -16,9 +16,13 @@
 #include "lib/xalloc.h"
 #include "redrive/job_env.h"
 #include "redrive/mover.h"
+#include "redrive/ramp.h"
+#include "redrive/rate.h"
 #include "redrive/scan.h"
+#include "redrive/sift.h"
 #include "redrive/stash.h"
 #include "redrive/tally.h"
+#include "redrive/watch.h"
 
 /* Reply codes after which the same queue need not be tried again. */
 #define ACCESS_REFUSED 403
@@ -31,6 +35,9 @@
 #define REST_CONFIRMS 10
 #define REST_MIN_MS   100
 #define REST_MAX_MS   5000
+
+/* How long a window is held for the canary's verdicts. */
+#define PATIENCE_MS 5000
 
 /* Between passes that broke, so that a sick queue is not hammered. */
 static const struct backoff broken_backoff = { 1000, 2, 60000, 0 };
@@ -49,6 +56,7 @@ struct pass {
 	bool over;    /* all that was there has been seen */
 	bool release; /* the window is to be given back before that */
 	bool broken;  /* ... because a channel or the connection went */
+	bool looking; /* for what is dead again; it moves nothing */
 };
 
 struct job {
@@ -57,16 +65,19 @@ struct job {
 	void *arg;
 	struct loop *loop;
 	enum job_state state;
-	struct judge judge;
+	struct sift sift;
+	struct watch *watch;   /* NULL: nobody is asked how it fares */
 	struct rmq_conn *conn; /* NULL: none */
 	struct scan *scan;     /* NULL: no window */
 	struct mover *mover;
 	/* The retry's while waiting, then hold_max's, then the settling's. */
 	struct loop_timer *timer;
-	struct loop_task task; /* step */
-	struct loop_task tell; /* the owner, of a change */
-	bool paused;
-	unsigned broken; /* passes in a row */
+	struct loop_timer *patience;	/* see PATIENCE_MS */
+	struct loop_timer *watch_timer; /* watch_tick */
+	struct loop_task task;		/* step */
+	struct loop_task tell;		/* the owner, of a change */
+	unsigned paused;		/* enum job_pause, ORed */
+	unsigned broken;		/* passes in a row */
 	uint64_t given_back;
 	int64_t started_ms; /* monotonic */
 	struct pass pass;
@@ -102,17 +113,27 @@ job_enter(struct job *job, enum job_state to)
 		abort();
 	job->state = to;
 	loop_timer_stop(job->loop, job->timer);
+	loop_timer_stop(job->loop, job->patience);
 	loop_defer(job->loop, &job->tell);
 }
 
-static void
-note_stay(struct job *job, const struct envelope *e)
+/* Letters that it may still take, beside those in the mover's hands. */
+static bool
+may_take(const struct job *job)
 {
-	int64_t since_ms = envelope_dead_since_ms(e);
+	const struct job_order *order = &job->options.order;
+	uint64_t taken = order->census != NULL ? sift_would_move(&job->sift)
+					       : report_moved(&job->report) +
+		job->report.unknown + mover_pending(job->mover);
 
-	if (since_ms > 0 &&
-	    (job->report.oldest_ms == 0 || since_ms < job->report.oldest_ms))
-		job->report.oldest_ms = since_ms;
+	return order->max == 0 || taken < order->max;
+}
+
+static bool
+wants_letters(const struct job *job)
+{
+	return job->pass.looking ||
+	    (mover_has_room(job->mover) && may_take(job));
 }
 
 static void
@@ -120,37 +141,20 @@ on_letter(void *arg, struct chain_ref ref, struct rmq_message *message,
     bool redelivered)
 {
 	struct job *job = arg;
-	const struct envelope_origin origin = {
-		.queue = job->options.conf->queue,
-		.dead = true,
-		.redelivered = redelivered,
-	};
-	struct envelope e;
-	enum judge_verdict verdict;
+	struct mover_letter letter = { message, ref, redelivered,
+		ACTION_REDRIVE };
 
 	/* Settling: it was on its way, and goes back. */
 	if (job->state != JOB_SCANNING) {
 		rmq_message_free(message);
 		return;
 	}
-	envelope_read(&e, message, &origin, job->options.env->trusted,
-	    job->loop);
-	verdict = judge_letter(&job->judge, &e);
-	job->report.verdicts[verdict]++;
-	if (job->options.census == NULL &&
-	    (verdict == JUDGE_REDRIVE || verdict == JUDGE_PARK)) {
-		const struct mover_letter letter = { message, ref, redelivered,
-			verdict == JUDGE_PARK };
-
+	if (sift_letter(&job->sift, message, redelivered, may_take(job),
+		&letter.action))
 		mover_add(job->mover, &letter);
-	} else {
-		if (verdict == JUDGE_REDRIVE || verdict == JUDGE_PARK)
-			census_add(job->options.census, &e);
-		note_stay(job, &e);
+	else
 		rmq_message_free(message);
-	}
-	envelope_clear(&e);
-	scan_pull(job->scan, mover_has_room(job->mover));
+	scan_pull(job->scan, wants_letters(job));
 }
 
 static void
@@ -191,19 +195,21 @@ on_closed(void *arg)
 }
 
 static void
-on_moved(void *arg, struct chain_ref ref, bool parked)
+on_moved(void *arg, struct chain_ref ref, enum action action)
 {
 	struct job *job = arg;
 
-	if (parked) {
-		job->report.parked++;
-		metrics_inc(job->options.tally->parked);
-	} else {
-		job->report.redriven++;
+	job->report.moved[action]++;
+	if (action == ACTION_REDRIVE)
 		metrics_inc(job->options.tally->redriven);
-	}
+	else if (action == ACTION_PARK &&
+	    job->options.order.action == ACTION_REDRIVE)
+		metrics_inc(job->options.tally->parked);
 	job->pass.moved++;
 	scan_ack(job->scan, ref);
+	if (report_moved(&job->report) == job->options.order.max)
+		report_set_end(&job->report, JOB_COMPLETE,
+		    "as many as asked for");
 }
 
 static void
@@ -238,7 +244,8 @@ start_pass(struct job *job)
 	static const struct scan_cbs cbs = { on_letter, on_end, on_lost,
 		on_closed };
 	const struct scan_options options = {
-		.queue = job->options.names->dead,
+		.queue = action_source(job->options.order.action,
+		    job->options.names),
 		.prefetch = job->options.env->scan_prefetch,
 		.channel_bytes = job->options.env->stash->limit / 4,
 		.at_least = job->given_back,
@@ -246,10 +253,11 @@ start_pass(struct job *job)
 
 	job_enter(job, JOB_SCANNING);
 	job->pass = (struct pass){ 0 };
+	job->pass.looking =
+	    job->watch != NULL && watch_state(job->watch) == CANARY_LOOKING;
 	job->report.passes++;
 	job->report.refused = 0;
-	job->report.oldest_ms = 0;
-	memset(job->report.verdicts, 0, sizeof(job->report.verdicts));
+	sift_restart(&job->sift, job->pass.looking);
 	mover_restart(job->mover);
 	job->scan = scan_new(job->loop, job->conn, &options, &cbs, job);
 	loop_timer_start(job->loop, job->timer, job->options.env->hold_max_ms);
@@ -290,13 +298,54 @@ finish(struct job *job)
 	job->cbs->ended(job->arg);
 }
 
+/* What the watch says, after whatever may have changed its mind. */
+static void
+heed_watch(struct job *job)
+{
+	int64_t due_ms;
+
+	if (job->watch == NULL)
+		return;
+	if (watch_state(job->watch) == CANARY_SPOILT)
+		report_set_end(&job->report, JOB_ABORTED,
+		    "too many failed again");
+	else if (watch_state(job->watch) == CANARY_SILENT)
+		report_set_end(&job->report, JOB_PARTIAL, "no verdicts");
+	mover_wake(job->mover);
+	due_ms = watch_due_ms(job->watch);
+	if (due_ms == INT64_MAX)
+		loop_timer_stop(job->loop, job->watch_timer);
+	else
+		loop_timer_start(job->loop, job->watch_timer,
+		    due_ms - loop_now_ms(job->loop));
+}
+
+/* No clock of the watch runs while nothing can move. */
+static void
+hold_watch(struct job *job)
+{
+	if (job->watch != NULL)
+		watch_hold(job->watch, job->paused != 0 || job->conn == NULL);
+}
+
+/* The canary's verdicts are awaited. */
+static bool
+is_waiting(const struct job *job)
+{
+	return job->watch != NULL && watch_state(job->watch) == CANARY_WAITING;
+}
+
 /* Whether a pass that was not broken off leaves nothing to come back for. */
 static void
 judge_pass(struct job *job, bool cut)
 {
 	char why[REPORT_WHY_SPACE];
 
-	if (job->pass.moved > 0)
+	if (job->pass.moved > 0 || job->pass.looking)
+		return;
+	/* Not before it is known how those fare that were moved before. */
+	if (job->watch != NULL && watch_state(job->watch) != CANARY_OPEN &&
+	    watch_state(job->watch) != CANARY_SENDING)
 		return;
 	if (cut) {
 		report_set_end(&job->report, JOB_PARTIAL,
@@ -326,8 +375,12 @@ pass_done(struct job *job)
 	job->broken = job->pass.broken ? job->broken + 1 : 0;
 	if (job->broken > 0)
 		wait_ms = backoff_delay_ms(&broken_backoff, job->broken, 0);
-	if (job->pass.over && !job->pass.release)
+	if (job->pass.over && !job->pass.release) {
+		if (job->pass.looking)
+			watch_looked(job->watch);
+		heed_watch(job);
 		judge_pass(job, cut);
+	}
 	if (job->report.end != JOB_UNDER_WAY) {
 		finish(job);
 		return;
@@ -345,28 +398,59 @@ in_the_way(const struct job *job)
 	return job->options.env->stash->over && mover_is_stalled(job->mover);
 }
 
+static bool
+may_start_pass(const struct job *job)
+{
+	return job->conn != NULL && job->paused == 0 && !is_waiting(job) &&
+	    !mover_must_wait(job->mover) &&
+	    !loop_timer_pending(job->loop, job->timer);
+}
+
+/* All has been seen, and what was taken is moved. */
+static void
+pass_over(struct job *job)
+{
+	if (job->watch != NULL && !job->pass.looking)
+		watch_exhausted(job->watch);
+	give_back(job);
+}
+
+static void
+step_scanning(struct job *job)
+{
+	bool look = job->watch != NULL &&
+	    watch_state(job->watch) == CANARY_LOOKING && !job->pass.looking;
+
+	if (job->report.end != JOB_UNDER_WAY || job->pass.release || look ||
+	    in_the_way(job)) {
+		job->pass.release = true;
+		settle(job);
+	} else if (job->pass.over && mover_is_idle(job->mover)) {
+		pass_over(job);
+	} else {
+		scan_pull(job->scan, wants_letters(job));
+		if (!is_waiting(job))
+			loop_timer_stop(job->loop, job->patience);
+		else if (!loop_timer_pending(job->loop, job->patience))
+			loop_timer_start(job->loop, job->patience, PATIENCE_MS);
+	}
+}
+
 static void
 step(void *arg)
 {
 	struct job *job = arg;
-	bool ends = job->report.end != JOB_UNDER_WAY;
 
+	heed_watch(job);
 	switch (job->state) {
 	case JOB_WAITING:
-		if (ends)
+		if (job->report.end != JOB_UNDER_WAY)
 			finish(job);
-		else if (job->conn != NULL && !job->paused &&
-		    !mover_must_wait(job->mover) &&
-		    !loop_timer_pending(job->loop, job->timer))
+		else if (may_start_pass(job))
 			start_pass(job);
 		return;
 	case JOB_SCANNING:
-		if (ends || job->pass.release || in_the_way(job))
-			settle(job);
-		else if (job->pass.over && mover_is_idle(job->mover))
-			give_back(job);
-		else
-			scan_pull(job->scan, mover_has_room(job->mover));
+		step_scanning(job);
 		return;
 	case JOB_SETTLING:
 		if (mover_is_idle(job->mover))
@@ -410,6 +494,25 @@ on_timer(void *arg)
 	step(job);
 }
 
+/* The verdicts take their time: others want to see the queue too. */
+static void
+on_patience(void *arg)
+{
+	struct job *job = arg;
+
+	job->pass.release = true;
+	step(job);
+}
+
+static void
+on_watch_timer(void *arg)
+{
+	struct job *job = arg;
+
+	watch_tick(job->watch);
+	step(job);
+}
+
 static void
 tell(void *arg)
 {
@@ -418,35 +521,82 @@ tell(void *arg)
 	job->cbs->changed(job->arg);
 }
 
+static struct watch *
+make_watch(const struct job_options *options, const char *id)
+{
+	const struct job_order *order = &options->order;
+	const struct conf_redrive *conf = &options->conf->redrive;
+	const struct watch_options watch = {
+		.loop = options->env->loop,
+		.pipeline = options->conf->name,
+		.job = id,
+		.conf = conf,
+		.rate = order->rate > 0 ? order->rate : conf->rate,
+		.canary = order->has_canary ? order->canary : conf->canary,
+		.failed_again = options->tally->failed_again,
+	};
+
+	if (order->action != ACTION_REDRIVE || order->census != NULL)
+		return NULL;
+	return watch_new(&watch);
+}
+
+static void
+set_up(struct job *job)
+{
+	static const struct mover_cbs cbs = { on_moved, on_refused, on_stuck,
+		on_progress };
+	const struct job_options *options = &job->options;
+	const struct job_order *order = &options->order;
+	int64_t wall_ms = loop_wall_ms(job->loop);
+	struct mover_options mover = { options->env, options->conf,
+		options->names, job->report.id, order->rate, NULL };
+
+	report_make_id(&job->report, wall_ms, loop_random(job->loop));
+	job->report.action = order->action;
+	job->watch = make_watch(options, job->report.id);
+	job->sift = (struct sift){
+		.env = options->env,
+		.work_queue = options->conf->queue,
+		.judge = { order->action, order->filter, job->report.id,
+		    wall_ms,
+		    order->force ? UINT32_MAX
+				 : options->conf->redrive.max_redrives },
+		.census = order->census,
+		.watch = job->watch,
+	};
+	mover.watch = job->watch;
+	if (job->watch != NULL)
+		mover.rate = watch_rate(job->watch);
+	else if (order->rate == 0)
+		mover.rate = RATE_UNLIMITED;
+	job->mover = mover_new(&mover, &cbs, job);
+}
+
 struct job *
 job_new(const struct job_options *options, const struct job_cbs *cbs, void *arg)
 {
-	static const struct mover_cbs mover_cbs = { on_moved, on_refused,
-		on_stuck, on_progress };
 	struct job *job = xcalloc(1, sizeof(*job));
-	const struct mover_options mover = { options->env, options->conf,
-		options->names, job->report.id };
 
 	job->options = *options;
 	job->cbs = cbs;
 	job->arg = arg;
 	job->loop = options->env->loop;
 	job->started_ms = loop_now_ms(job->loop);
-	job->judge.started_ms = loop_wall_ms(job->loop);
-	report_make_id(&job->report, job->judge.started_ms,
-	    loop_random(job->loop));
-	job->judge.filter = options->filter;
-	job->judge.job = job->report.id;
-	job->judge.max_redrives = options->conf->redrive.max_redrives;
-	job->mover = mover_new(&mover, &mover_cbs, job);
 	job->timer = loop_timer_new(job->loop, on_timer, job);
+	job->patience = loop_timer_new(job->loop, on_patience, job);
+	job->watch_timer = loop_timer_new(job->loop, on_watch_timer, job);
 	loop_task_init(&job->task, step, job);
 	loop_task_init(&job->tell, tell, job);
+	set_up(job);
 	log_info("job_started", LOG_STR("pipeline", options->conf->name),
 	    LOG_STR("job", job->report.id),
+	    LOG_STR("action", action_name(options->order.action)),
 	    LOG_STR("trigger", options->trigger),
-	    LOG_STR("queue", options->names->dead),
-	    LOG_BOOL("dry_run", options->census != NULL));
+	    LOG_STR("queue",
+		action_source(options->order.action, options->names)),
+	    LOG_BOOL("dry_run", options->order.census != NULL));
+	hold_watch(job);
 	return job;
 }
 
@@ -457,7 +607,10 @@ job_free(struct job *job)
 		return;
 	scan_free(job->scan);
 	mover_free(job->mover);
+	watch_free(job->watch);
 	loop_timer_free(job->loop, job->timer);
+	loop_timer_free(job->loop, job->patience);
+	loop_timer_free(job->loop, job->watch_timer);
 	loop_undefer(job->loop, &job->task);
 	loop_undefer(job->loop, &job->tell);
 	free(job);
@@ -475,30 +628,53 @@ job_link(struct job *job, struct rmq_conn *conn)
 		/* The link has its own backoff. */
 		job->pass.broken = false;
 	}
+	hold_watch(job);
 	loop_defer(job->loop, &job->task);
 }
 
-void
-job_pause(struct job *job, const char *why)
+/* How the downstream is concerns only what goes there. */
+static bool
+is_concerned(const struct job *job, enum job_pause by)
 {
-	if (job->paused)
+	return by == JOB_PAUSE_OPERATOR || job->watch != NULL;
+}
+
+void
+job_pause(struct job *job, enum job_pause by, const char *why)
+{
+	if ((job->paused & by) != 0 || !is_concerned(job, by))
 		return;
 	log_info("job_paused", LOG_STR("pipeline", job->options.conf->name),
 	    LOG_STR("job", job->report.id), LOG_STR("why", why));
-	job->paused = true;
+	job->paused |= by;
 	mover_hold(job->mover, true);
+	if (by == JOB_PAUSE_BREAKER)
+		watch_broke(job->watch);
+	hold_watch(job);
 	loop_defer(job->loop, &job->task);
 }
 
 void
-job_resume(struct job *job)
+job_resume(struct job *job, enum job_pause by)
 {
-	if (!job->paused)
+	if ((job->paused & by) == 0)
+		return;
+	job->paused &= ~(unsigned)by;
+	if (job->paused != 0)
 		return;
 	log_info("job_resumed", LOG_STR("pipeline", job->options.conf->name),
 	    LOG_STR("job", job->report.id));
-	job->paused = false;
 	mover_hold(job->mover, false);
+	hold_watch(job);
+	loop_defer(job->loop, &job->task);
+}
+
+void
+job_heard(struct job *job, const struct news *news)
+{
+	if (job->watch == NULL)
+		return;
+	watch_heard(job->watch, news);
 	loop_defer(job->loop, &job->task);
 }
 
@@ -539,12 +715,36 @@ job_unmoved(const struct job *job)
 	    (scan_seen(job->scan) - scan_held(job->scan));
 }
 
+/* How long it would take to move what a dry run has counted. */
+static int64_t
+expected_ms(const struct job *job)
+{
+	const struct job_order *order = &job->options.order;
+	const struct conf_redrive *conf = &job->options.conf->redrive;
+	const struct ramp_params ramp = {
+		.start = conf->ramp.start,
+		.limit = order->rate > 0 ? order->rate : conf->rate,
+		.step_ms = conf->ramp.double_every_ms,
+	};
+
+	if (order->census == NULL || order->action != ACTION_REDRIVE)
+		return 0;
+	return ramp_duration_ms(&ramp, sift_would_move(&job->sift));
+}
+
 void
 job_report(const struct job *job, struct job_report *out)
 {
 	uint64_t total, pending = mover_pending(job->mover);
 
 	*out = job->report;
+	memcpy(out->verdicts, job->sift.counts, sizeof(out->verdicts));
+	out->oldest_ms = job->sift.oldest_ms;
+	if (job->watch != NULL) {
+		out->failed_again = watch_bad(job->watch);
+		out->judged = out->failed_again + watch_good(job->watch);
+	}
+	out->expected_ms = expected_ms(job);
 	out->elapsed_ms = loop_now_ms(job->loop) - job->started_ms;
 	if (out->end == JOB_COMPLETE)
 		out->progress = 1;
@@ -554,4 +754,13 @@ job_report(const struct job *job, struct job_report *out)
 	total = scan_total(job->scan);
 	if (total > 0)
 		out->progress = (double)(out->seen - pending) / (double)total;
+}
+
+struct watch *
+job_take_watch(struct job *job)
+{
+	struct watch *watch = job->watch;
+
+	job->watch = NULL;
+	return watch;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * One redrive job of one pipeline: pass after pass over the dead-letter queue
- * until one finds nothing to move. It takes what was dead at its start and
- * does not carry its own id, so that it never chases its own failures.
+ * One job of one pipeline: pass after pass over a queue of dead letters until
+ * one finds nothing to move. It takes what was dead at its start and does not
+ * carry its own id, so that it never chases its own failures.
  *
  *	waiting ------ connected, not paused ----------> scanning
  *	scanning ----- all seen, all moved ------------> giving back
@@ -11,6 +11,11 @@
  *	settling ----- every copy sent has a verdict --> giving back
  *	giving back -- another pass -------------------> waiting
  *	giving back, waiting --------------------------> ended
+ *
+ * A redrive is held in check by a watch (watch.h): a canary goes first, then as
+ * many as the ramp allows. While it waits for the canary's verdicts it has no
+ * window for long; when none come, a pass looks for what is dead again and
+ * moves nothing.
  *
  * A window (what the scan holds) is given back, in order, after
  * `hold_max_ms`, when the job is stopped, and between two passes. A broken
@@ -26,6 +31,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/compiler.h"
+#include "redrive/action.h"
 #include "redrive/census.h"
 #include "redrive/judge.h"
 #include "redrive/report.h"
@@ -34,19 +41,44 @@ struct conf_filter;
 struct conf_pipeline;
 struct job;
 struct job_env;
+struct news;
 struct rmq_conn;
 struct tally_pipeline;
 struct topology_pipeline_names;
+struct watch;
+
+/* What is asked of a job; zeroed, but for the filter: a redrive as configured.
+ */
+struct job_order {
+	enum action action;
+	const struct conf_filter *filter;
+	/*
+	 * Messages a second at most; 0: for a redrive as configured, for what
+	 * no downstream sees as fast as can be.
+	 */
+	uint32_t rate;
+	uint64_t max; /* moves no more than so many; 0: all */
+	bool has_canary;
+	uint32_t canary;       /* else as configured; 0: none */
+	bool force;	       /* parks nothing, however often redriven */
+	struct census *census; /* not NULL: a dry run, counted here */
+};
+
+/* Why a job stands still; each reason has to go. */
+enum job_pause {
+	JOB_PAUSE_PROBE = 1,	/* the downstream is not healthy */
+	JOB_PAUSE_BREAKER = 2,	/* a consumer's breaker is open */
+	JOB_PAUSE_OPERATOR = 4, /* somebody asked for it */
+};
 
 /* All that it points to must outlive the job. */
 struct job_options {
 	const struct job_env *env;
 	const struct conf_pipeline *conf;
 	const struct topology_pipeline_names *names;
-	const struct conf_filter *filter;
+	struct job_order order;
 	struct tally_pipeline *tally;
-	const char *trigger;   /* why it starts, for the log */
-	struct census *census; /* not NULL: a dry run, counted here */
+	const char *trigger; /* why it starts, for the log */
 };
 
 /* Called from the loop, never inside a call. */
@@ -65,9 +97,14 @@ void job_free(struct job *);
 
 /* The scan connection is up, or gone (NULL; its channels are closed). */
 void job_link(struct job *, struct rmq_conn *);
-/* Stops at once until job_resume; `why` for the log. */
-void job_pause(struct job *, const char *why);
-void job_resume(struct job *);
+/*
+ * Stops at once until job_resume for each reason; `why` for the log. How a
+ * downstream is concerns only what goes there.
+ */
+void job_pause(struct job *, enum job_pause, const char *why);
+void job_resume(struct job *, enum job_pause);
+/* What a consumer tells; it may concern the job. */
+void job_heard(struct job *, const struct news *);
 /*
  * Ends it: pulls no more, waits for the verdicts on what it sent, gives back
  * the rest. The first end counts.
@@ -86,5 +123,10 @@ uint64_t job_held(const struct job *);
 /* Letters of this pass not moved so far, those not seen yet included. */
 uint64_t job_unmoved(const struct job *);
 void job_report(const struct job *, struct job_report *);
+/*
+ * Takes the watch over what has ended, to count what fails later; the caller
+ * frees it. NULL: there is none.
+ */
+struct watch *job_take_watch(struct job *) must_use;
 
 #endif

@@ -13,8 +13,8 @@ const char *
 judge_verdict_name(enum judge_verdict verdict)
 {
 	switch (verdict) {
-	case JUDGE_REDRIVE:
-		return "redrive";
+	case JUDGE_MOVE:
+		return "move";
 	case JUDGE_PARK:
 		return "park";
 	case JUDGE_MALFORMED:
@@ -45,16 +45,18 @@ is_malformed(const struct envelope *e)
 enum judge_verdict
 judge_letter(const struct judge *judge, const struct envelope *e)
 {
-	if (is_malformed(e))
+	bool redrive = judge->action == ACTION_REDRIVE;
+
+	if (redrive && is_malformed(e))
 		return JUDGE_MALFORMED;
-	if (e->job.len == strlen(judge->job) &&
+	if (redrive && e->job.len == strlen(judge->job) &&
 	    memcmp(e->job.ptr, judge->job, e->job.len) == 0)
 		return JUDGE_AGAIN;
 	if (envelope_dead_since_ms(e) > judge->started_ms + JUDGE_SKEW_MS)
 		return JUDGE_LATER;
 	if (!filter_match(judge->filter, e, judge->started_ms))
 		return JUDGE_UNWANTED;
-	if (e->redrives >= (int64_t)judge->max_redrives)
+	if (redrive && e->redrives >= (int64_t)judge->max_redrives)
 		return JUDGE_PARK;
-	return JUDGE_REDRIVE;
+	return JUDGE_MOVE;
 }

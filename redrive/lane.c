@@ -13,6 +13,7 @@
 #include "redrive/job_env.h"
 #include "redrive/tally.h"
 #include "redrive/trigger.h"
+#include "redrive/watch.h"
 
 /* The broker's reply code for a queue that is gone. */
 #define NOT_FOUND 404
@@ -30,6 +31,9 @@ struct lane {
 	struct depth *depth;	  /* NULL: nobody watches */
 	struct rmq_conn *conn;	  /* NULL: none */
 	struct job *job;	  /* NULL: none */
+	/* Of the last job: what it moved may still fail. NULL: none. */
+	struct watch *watch;
+	bool breaker_open;
 	double progress;
 	int64_t oldest_ms; /* when the oldest died; 0: there is none */
 	bool alerted;
@@ -55,6 +59,7 @@ job_ended(void *arg)
 	struct job_report report;
 
 	job_report(lane->job, &report);
+	lane->watch = job_take_watch(lane->job);
 	job_free(lane->job);
 	lane->job = NULL;
 	lane->progress = report.progress;
@@ -68,21 +73,23 @@ job_ended(void *arg)
 }
 
 static void
-start_job(struct lane *lane, const char *trigger,
-    const struct conf_filter *filter, struct census *census)
+start_job(struct lane *lane, const char *trigger, const struct job_order *order)
 {
 	static const struct job_cbs cbs = { job_changed, job_ended };
 	const struct job_options options = {
 		.env = lane->options.env,
 		.conf = lane->conf,
 		.names = &lane->names,
-		.filter = filter,
+		.order = *order,
 		.tally = &lane->tally,
 		.trigger = trigger,
-		.census = census,
 	};
 
+	watch_free(lane->watch);
+	lane->watch = NULL;
 	lane->job = job_new(&options, &cbs, lane);
+	if (lane->breaker_open)
+		lane_breaker(lane, true);
 	job_link(lane->job, lane->conn);
 }
 
@@ -93,14 +100,14 @@ consider(void *arg)
 	struct lane *lane = arg;
 	int64_t now_ms = loop_now_ms(lane->loop);
 	int64_t due_ms;
+	const struct job_order order = { .filter = &lane->conf->redrive.only };
 	unsigned reasons;
 
 	if (lane->conn == NULL || lane->job != NULL)
 		return;
 	reasons = trigger_take(&lane->trigger, now_ms);
 	if (reasons != 0) {
-		start_job(lane, trigger_name(reasons),
-		    &lane->conf->redrive.only, NULL);
+		start_job(lane, trigger_name(reasons), &order);
 		return;
 	}
 	due_ms = trigger_due_ms(&lane->trigger, now_ms);
@@ -174,6 +181,7 @@ lane_free(struct lane *lane)
 	if (lane == NULL)
 		return;
 	job_free(lane->job);
+	watch_free(lane->watch);
 	depth_free(lane->depth);
 	loop_timer_free(lane->loop, lane->timer);
 	topology_pipeline_names_clear(&lane->names);
@@ -202,17 +210,37 @@ lane_health(struct lane *lane, bool healthy)
 {
 	trigger_health(&lane->trigger, healthy);
 	if (lane->job != NULL && healthy)
-		job_resume(lane->job);
+		job_resume(lane->job, JOB_PAUSE_PROBE);
 	else if (lane->job != NULL)
-		job_pause(lane->job, "the downstream is not healthy");
+		job_pause(lane->job, JOB_PAUSE_PROBE,
+		    "the downstream is not healthy");
 	consider(lane);
 }
 
 void
-lane_run(struct lane *lane, const struct conf_filter *filter,
-    struct census *census)
+lane_breaker(struct lane *lane, bool open)
 {
-	start_job(lane, "once", filter, census);
+	lane->breaker_open = open;
+	if (lane->job != NULL && open)
+		job_pause(lane->job, JOB_PAUSE_BREAKER,
+		    "the downstream's breaker is open");
+	else if (lane->job != NULL)
+		job_resume(lane->job, JOB_PAUSE_BREAKER);
+}
+
+void
+lane_heard(struct lane *lane, const struct news *news)
+{
+	if (lane->job != NULL)
+		job_heard(lane->job, news);
+	else if (lane->watch != NULL)
+		watch_heard(lane->watch, news);
+}
+
+void
+lane_run(struct lane *lane, const struct job_order *order)
+{
+	start_job(lane, "once", order);
 }
 
 void

@@ -16,6 +16,7 @@ struct conf;
 struct conf_pipeline;
 struct job_env;
 struct lane;
+struct news;
 struct tally;
 
 /* All that it points to must outlive the lane. */
@@ -43,12 +44,16 @@ void lane_link(struct lane *, struct rmq_conn *);
 /* How the downstream is; not healthy pauses a job that is under way. */
 void lane_health(struct lane *, bool healthy);
 
+/* Whether a consumer's breaker of the downstream is open: the same. */
+void lane_breaker(struct lane *, bool open);
+/* What a consumer tells; it may concern a job of this pipeline. */
+void lane_heard(struct lane *, const struct news *);
+
 /*
- * Starts a job now, whatever the health; there must be none. `filter` must
- * outlive the job; `census` not NULL: a dry run.
+ * Starts a job now, whatever the health; there must be none. What the order
+ * points to must outlive the job.
  */
-void lane_run(struct lane *, const struct conf_filter *filter,
-    struct census *census);
+void lane_run(struct lane *, const struct job_order *);
 /* Ends the job, if there is one, and starts none any more. */
 void lane_stop(struct lane *, enum job_end, const char *why);
 bool lane_is_busy(const struct lane *);

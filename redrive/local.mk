@@ -4,6 +4,8 @@ REDRIVE_LIBS = redrive/libredrive.a $(DOWNSTREAM_LIBS) $(DLX_LIBS) \
 	$(CONFIG_LIBS) $(AMQP_LIBS) $(LIB_LIBS)
 noinst_LIBRARIES += redrive/libredrive.a
 redrive_libredrive_a_SOURCES = \
+	redrive/action.c \
+	redrive/action.h \
 	redrive/args.c \
 	redrive/args.h \
 	redrive/canary.c \
@@ -53,6 +55,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/report.h \
 	redrive/scan.c \
 	redrive/scan.h \
+	redrive/sift.c \
+	redrive/sift.h \
 	redrive/stash.c \
 	redrive/stash.h \
 	redrive/tally.c \
@@ -60,7 +64,11 @@ redrive_libredrive_a_SOURCES = \
 	redrive/trigger.c \
 	redrive/trigger.h \
 	redrive/uplink.c \
-	redrive/uplink.h
+	redrive/uplink.h \
+	redrive/verdicts.c \
+	redrive/verdicts.h \
+	redrive/watch.c \
+	redrive/watch.h
 
 bin_PROGRAMS += dlo-redrive
 dlo_redrive_SOURCES = redrive/main.c

@@ -17,6 +17,7 @@
 #include "redrive/stash.h"
 #include "redrive/job_env.h"
 #include "redrive/rate.h"
+#include "redrive/watch.h"
 
 /* As many as a channel of the scan holds: the next one may fill meanwhile. */
 #define QUEUED_MAX SCAN_PREFETCH
@@ -111,6 +112,32 @@ copy_free(struct copy *copy)
 	free(copy);
 }
 
+static struct action_target
+target_of(const struct move *move)
+{
+	const struct mover_options *options = &move->mover->options;
+
+	return action_target(move->letter.action, options->env->names,
+	    options->names);
+}
+
+/* Whether the watch wants to know of it. */
+static bool
+is_watched(const struct move *move)
+{
+	return move->mover->options.watch != NULL &&
+	    move->letter.action == ACTION_REDRIVE;
+}
+
+/* It did not arrive, as far as we know. */
+static void
+unsent(struct move *move)
+{
+	if (is_watched(move))
+		watch_unsent(move->mover->options.watch,
+		    move->copy->envelope.id);
+}
+
 static void
 move_free(struct move *move)
 {
@@ -155,12 +182,10 @@ back_off(struct mover *mover, const char *queue, const char *text)
 static void
 was_nacked(struct mover *mover, struct move *move, const char *text)
 {
+	unsent(move);
 	/* Of many refused together, the first one stops the rest. */
 	if (mover->state != MOVER_BACKING_OFF)
-		back_off(mover,
-		    move->letter.park ? mover->options.names->parked
-				      : mover->options.names->work,
-		    text);
+		back_off(mover, target_of(move).queue, text);
 	if (mover->draining)
 		move_free(move);
 	else
@@ -172,11 +197,10 @@ static void
 was_refused(struct mover *mover, struct move *move,
     const struct rmq_sent_result *result)
 {
-	const char *exchange = move->letter.park
-	    ? mover->options.env->names->dead
-	    : mover->options.env->names->redrive;
+	const char *exchange = target_of(move).exchange;
 	char why[256];
 
+	unsent(move);
 	if (result->sent == RMQ_SENT_RETURNED)
 		(void)snprintf(why, sizeof(why),
 		    "no queue takes it from exchange %s", exchange);
@@ -218,7 +242,7 @@ sent(void *arg, const struct rmq_sent_result *result)
 			if (mover->state == MOVER_FLOWING)
 				mover->nacks = 0;
 			mover->cbs->moved(mover->arg, move->letter.ref,
-			    move->letter.park);
+			    move->letter.action);
 		} else {
 			was_refused(mover, move, result);
 		}
@@ -243,10 +267,10 @@ make_copy(struct mover *mover, struct move *move)
 	move->copy = copy;
 	envelope_read(&copy->envelope, move->letter.message, &origin,
 	    env->trusted, mover->loop);
-	if (move->letter.park)
-		envelope_parked(&copy->envelope);
-	else
-		envelope_redriven(&copy->envelope, mover->options.job);
+	if (move->letter.action != ACTION_REDRIVE)
+		return envelope_write_moved(&copy->envelope, env->user,
+			   env->frame_max, &copy->props) != ENVELOPE_FIT_CUT;
+	envelope_redriven(&copy->envelope, mover->options.job);
 	return envelope_write(&copy->envelope, env->user, env->frame_max,
 		   &copy->props) != ENVELOPE_FIT_CUT;
 }
@@ -254,14 +278,11 @@ make_copy(struct mover *mover, struct move *move)
 static void
 publish(struct mover *mover, struct move *move)
 {
-	const struct topology_pipeline_names *names = mover->options.names;
-	const struct job_env *env = mover->options.env;
+	const struct action_target target = target_of(move);
 	struct copy *copy = move->copy;
 	const struct rmq_publish publish = {
-		.exchange =
-		    move->letter.park ? env->names->dead : env->names->redrive,
-		.routing_key =
-		    move->letter.park ? names->parked_key : names->dead_key,
+		.exchange = target.exchange,
+		.routing_key = target.key,
 		.props = { buf_peek(&copy->props), copy->props.len },
 		.body = move->letter.message->body,
 		.mandatory = true,
@@ -270,7 +291,10 @@ publish(struct mover *mover, struct move *move)
 
 	TAILQ_INSERT_TAIL(&mover->sent, move, entry);
 	mover->sent_count++;
-	copy->ticket = rmq_publisher_send(env->publisher, &publish, sent, move);
+	copy->ticket = rmq_publisher_send(mover->options.env->publisher,
+	    &publish, sent, move);
+	if (is_watched(move))
+		watch_sent(mover->options.watch, copy->envelope.id);
 }
 
 static void
@@ -291,10 +315,21 @@ send_first(struct mover *mover)
 	mover->cbs->progress(mover->arg);
 }
 
+/* The watch does not let the first one go yet. */
+static bool
+lacks_credit(const struct mover *mover)
+{
+	const struct move *first = TAILQ_FIRST(&mover->queued);
+
+	return first != NULL && is_watched(first) &&
+	    watch_credit(mover->options.watch) == 0;
+}
+
 static bool
 may_send(const struct mover *mover)
 {
-	if (mover->held || mover->draining || TAILQ_EMPTY(&mover->queued))
+	if (mover->held || mover->draining || TAILQ_EMPTY(&mover->queued) ||
+	    lacks_credit(mover))
 		return false;
 	if (mover->state == MOVER_FLOWING)
 		return mover->sent_count < SENT_MAX;
@@ -306,8 +341,11 @@ static void
 send_some(void *arg)
 {
 	struct mover *mover = arg;
+	struct watch *watch = mover->options.watch;
 	int64_t now_us = loop_now_us(mover->loop);
 
+	if (watch != NULL && watch_rate(watch) != mover->rate.per_s)
+		rate_set(&mover->rate, watch_rate(watch), now_us);
 	while (may_send(mover)) {
 		if (!rate_take(&mover->rate, now_us)) {
 			loop_timer_start_us(mover->loop, mover->timer,
@@ -344,8 +382,7 @@ mover_new(const struct mover_options *options, const struct mover_cbs *cbs,
 	mover->loop = options->env->loop;
 	TAILQ_INIT(&mover->queued);
 	TAILQ_INIT(&mover->sent);
-	rate_init(&mover->rate, options->conf->redrive.rate,
-	    loop_now_us(mover->loop));
+	rate_init(&mover->rate, options->rate, loop_now_us(mover->loop));
 	mover->timer = loop_timer_new(mover->loop, on_timer, mover);
 	loop_task_init(&mover->task, send_some, mover);
 	return mover;
@@ -390,6 +427,12 @@ mover_hold(struct mover *mover, bool on)
 }
 
 void
+mover_wake(struct mover *mover)
+{
+	loop_defer(mover->loop, &mover->task);
+}
+
+void
 mover_drain(struct mover *mover)
 {
 	struct move *move;
@@ -414,6 +457,7 @@ mover_forget(struct mover *mover)
 		rmq_publisher_forget(mover->options.env->publisher,
 		    move->copy->ticket);
 		mover->sent_count--;
+		unsent(move);
 		move_free(move);
 	}
 	if (mover->state == MOVER_TRYING) {
@@ -433,7 +477,10 @@ mover_restart(struct mover *mover)
 bool
 mover_has_room(const struct mover *mover)
 {
-	return mover->queued_count < QUEUED_MAX;
+	const struct watch *watch = mover->options.watch;
+
+	return mover->queued_count < QUEUED_MAX &&
+	    (watch == NULL || mover->queued_count < watch_credit(watch));
 }
 
 bool
@@ -445,7 +492,8 @@ mover_is_idle(const struct mover *mover)
 bool
 mover_is_stalled(const struct mover *mover)
 {
-	return mover->held || mover->state != MOVER_FLOWING;
+	return mover->held || mover->state != MOVER_FLOWING ||
+	    (mover->sent_count == 0 && lacks_credit(mover));
 }
 
 bool

@@ -80,6 +80,7 @@ item_decide(struct item *item)
 {
 	struct once *once = item->once;
 	const struct conf_pipeline *pipeline = lane_pipeline(item->lane);
+	struct job_order order = once->options->order;
 
 	if (item->state != ITEM_WAITING || !once->started)
 		return;
@@ -94,10 +95,10 @@ item_decide(struct item *item)
 	}
 	item->state = ITEM_RUNNING;
 	loop_timer_stop(once->loop, item->timer);
-	lane_run(item->lane,
-	    once->options->filtered ? &once->options->filter
-				    : &pipeline->redrive.only,
-	    item->census);
+	order.filter = once->options->filtered ? &once->options->filter
+					       : &pipeline->redrive.only;
+	order.census = item->census;
+	lane_run(item->lane, &order);
 }
 
 /* Neither so many good ones in a row nor so many bad ones. */
@@ -194,7 +195,7 @@ once_ended(struct once *once, struct lane *lane, const struct job_report *r)
 {
 	struct item *item = find(once, lane);
 
-	once->moved += r->redriven + r->parked + r->unknown;
+	once->moved += report_moved(r) + r->unknown;
 	if (r->code == ACCESS_REFUSED)
 		once->denied = true;
 	else if (r->end != JOB_COMPLETE && !item->stopped)

@@ -25,6 +25,7 @@ struct once_options {
 	bool dry_run;
 	bool filtered; /* by `filter`; else by each pipeline's `only` */
 	struct conf_filter filter;
+	struct job_order order; /* but for its filter and census */
 };
 
 /* What became of one pipeline. */

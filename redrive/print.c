@@ -59,18 +59,20 @@ static void
 print_dry_run(struct buf *out, const struct once_result *result)
 {
 	const struct job_report *r = result->report;
-	uint64_t redrive = r->verdicts[JUDGE_REDRIVE];
+	uint64_t move = r->verdicts[JUDGE_MOVE];
 	uint64_t park = r->verdicts[JUDGE_PARK];
-	uint64_t seconds = (redrive + park) / result->pipeline->redrive.rate;
 	char duration[TEXT_DURATION_SPACE];
 
-	buf_printf(out, "dry run: would redrive %" PRIu64, redrive);
+	buf_printf(out, "dry run: would %s %" PRIu64, action_name(r->action),
+	    move);
 	if (park > 0)
 		buf_printf(out, " and park %" PRIu64, park);
-	if (redrive + park > 0)
+	if (r->expected_ms > 0)
 		buf_printf(out, " in about %s",
 		    text_duration(duration,
-			(int64_t)(seconds > 0 ? seconds : 1) * 1000));
+			r->expected_ms < 1500
+			    ? 1000
+			    : (r->expected_ms + 500) / 1000 * 1000));
 	print_left(out, r);
 	buf_add_str(out, "\n");
 	print_groups(out, result->census);
@@ -79,14 +81,20 @@ print_dry_run(struct buf *out, const struct once_result *result)
 static void
 print_job(struct buf *out, const struct job_report *r)
 {
+	static const char *const words[ACTION_COUNT] = { "redriven", "deleted",
+		"restored", "parked", "unparked" };
+
 	buf_printf(out, "%s: ", report_end_name(r->end));
 	if (*r->why != '\0') {
 		text_percent(out, r->why, strlen(r->why));
 		buf_add_str(out, ": ");
 	}
-	buf_printf(out, "%" PRIu64 " redriven", r->redriven);
-	if (r->parked > 0)
-		buf_printf(out, ", %" PRIu64 " parked", r->parked);
+	buf_printf(out, "%" PRIu64 " %s", r->moved[r->action],
+	    words[r->action]);
+	if (r->action == ACTION_REDRIVE && r->moved[ACTION_PARK] > 0)
+		buf_printf(out, ", %" PRIu64 " parked", r->moved[ACTION_PARK]);
+	if (r->failed_again > 0)
+		buf_printf(out, ", %" PRIu64 " failed again", r->failed_again);
 	if (r->unknown > 0)
 		buf_printf(out,
 		    ", %" PRIu64 " sent without an answer (perhaps twice)",

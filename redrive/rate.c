@@ -37,6 +37,16 @@ rate_init(struct rate *rate, uint32_t per_s, int64_t now_us)
 	rate->at_us = now_us;
 }
 
+void
+rate_set(struct rate *rate, uint32_t per_s, int64_t now_us)
+{
+	rate->millionths = level(rate, now_us);
+	rate->at_us = now_us;
+	rate->per_s = per_s > 0 ? per_s : 1;
+	if (rate->millionths > most(rate))
+		rate->millionths = most(rate);
+}
+
 bool
 rate_take(struct rate *rate, int64_t now_us)
 {

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For rate_init and rate_set: as fast as can be. */
+#define RATE_UNLIMITED UINT32_MAX
+
 struct rate {
 	uint32_t per_s;	    /* at least 1 */
 	int64_t millionths; /* of a message that may go */
@@ -19,6 +22,8 @@ struct rate {
 
 /* Starts with one message to go at once. */
 void rate_init(struct rate *, uint32_t per_s, int64_t now_us);
+/* Another rate from now on. */
+void rate_set(struct rate *, uint32_t per_s, int64_t now_us);
 /* Takes one message's worth if there is one. */
 bool rate_take(struct rate *, int64_t now_us);
 /* How long until rate_take says yes; 0: now. */

@@ -3,18 +3,21 @@
 #include "redrive/redrive.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "dlx/topology.h"
 #include "downstream/probe.h"
 #include "lib/cli.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "redrive/circuits.h"
 #include "redrive/job_env.h"
 #include "redrive/lane.h"
 #include "redrive/scan.h"
 #include "redrive/stash.h"
 #include "redrive/tally.h"
 #include "redrive/uplink.h"
+#include "redrive/verdicts.h"
 
 /* Bytes of messages in our hands, of all jobs together. */
 #define HELD_MAX (256u << 20)
@@ -49,7 +52,10 @@ struct redrive {
 	struct lane **lanes;
 	size_t lane_count;
 	struct health *healths; /* one for each downstream */
-	struct once *once;	/* NULL: a daemon */
+	struct verdicts *verdicts;
+	struct circuits *circuits;
+	struct loop_timer *circuits_timer; /* when one grows old */
+	struct once *once;		   /* NULL: a daemon */
 };
 
 static const char *
@@ -96,6 +102,7 @@ is_busy(const struct redrive *r)
 static void
 link_lanes(struct redrive *r, struct rmq_conn *conn)
 {
+	verdicts_link(r->verdicts, conn);
 	for (size_t i = 0; i < r->lane_count; i++)
 		lane_link(r->lanes[i], conn);
 }
@@ -243,6 +250,41 @@ on_probe(void *arg, const struct probe_event *event)
 	check_ended(r);
 }
 
+/* Tells each pipeline whether a breaker of its downstream is open. */
+static void
+look_at_circuits(void *arg)
+{
+	struct redrive *r = arg;
+	int64_t now_ms = loop_now_ms(r->env.loop);
+	int64_t due_ms = circuits_due_ms(r->circuits, now_ms);
+
+	for (size_t i = 0; i < r->lane_count; i++)
+		lane_breaker(r->lanes[i],
+		    circuits_is_open(r->circuits,
+			lane_pipeline(r->lanes[i])->downstream->name, now_ms));
+	if (due_ms != INT64_MAX)
+		loop_timer_start(r->env.loop, r->circuits_timer,
+		    due_ms - now_ms);
+}
+
+static void
+on_news(void *arg, const struct news *news)
+{
+	struct redrive *r = arg;
+
+	if (news->kind == NEWS_BREAKER) {
+		circuits_heard(r->circuits, news, loop_now_ms(r->env.loop),
+		    loop_wall_ms(r->env.loop));
+		look_at_circuits(r);
+		return;
+	}
+	for (size_t i = 0; i < r->lane_count; i++) {
+		if (strcmp(lane_pipeline(r->lanes[i])->name, news->pipeline) ==
+		    0)
+			lane_heard(r->lanes[i], news);
+	}
+}
+
 static void
 on_render(void *arg)
 {
@@ -331,6 +373,10 @@ redrive_new(const struct redrive_env *env, const struct conf *conf,
 		.hold_max_ms = conf->consumer.hold_max_ms,
 		.settle_ms = conf->consumer.drain_timeout_ms,
 	};
+	r->circuits = circuits_new();
+	r->circuits_timer = loop_timer_new(env->loop, look_at_circuits, r);
+	r->verdicts = verdicts_new(env->loop, r->names.verdicts,
+	    &broker->trusted_users, on_news, r);
 	if (once != NULL)
 		r->once = once_new(env->loop, once, on_result, r);
 	make_lanes(r);
@@ -428,6 +474,9 @@ redrive_free(struct redrive *r)
 		lane_free(r->lanes[i]);
 	free(r->lanes);
 	once_free(r->once);
+	verdicts_free(r->verdicts);
+	loop_timer_free(r->env.loop, r->circuits_timer);
+	circuits_free(r->circuits);
 	uplink_free(r->uplink);
 	topology_names_clear(&r->names);
 	free(r);

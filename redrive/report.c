@@ -19,6 +19,8 @@ report_end_name(enum job_end end)
 		return "partial";
 	case JOB_CANCELLED:
 		return "cancelled";
+	case JOB_ABORTED:
+		return "aborted";
 	}
 	abort();
 }
@@ -34,6 +36,16 @@ report_make_id(struct job_report *r, int64_t wall_ms, uint64_t chance)
 	r->id[REPORT_ID_SPACE - 1] = '\0';
 }
 
+uint64_t
+report_moved(const struct job_report *r)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < ACTION_COUNT; i++)
+		sum += r->moved[i];
+	return sum;
+}
+
 void
 report_set_end(struct job_report *r, enum job_end end, const char *why)
 {
@@ -46,11 +58,17 @@ report_set_end(struct job_report *r, enum job_end end, const char *why)
 void
 report_log(const struct job_report *r, const char *pipeline)
 {
-	log_event(r->end == JOB_PARTIAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
-	    "job_ended", LOG_STR("pipeline", pipeline), LOG_STR("job", r->id),
+	bool bad = r->end == JOB_PARTIAL || r->end == JOB_ABORTED;
+
+	log_event(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "job_ended",
+	    LOG_STR("pipeline", pipeline), LOG_STR("job", r->id),
+	    LOG_STR("action", action_name(r->action)),
 	    LOG_STR("end", report_end_name(r->end)),
 	    LOG_STR("why", *r->why != '\0' ? r->why : NULL),
-	    LOG_UINT("redriven", r->redriven), LOG_UINT("parked", r->parked),
+	    LOG_UINT("redriven", r->moved[ACTION_REDRIVE]),
+	    LOG_UINT("parked", r->moved[ACTION_PARK]),
+	    LOG_UINT("moved", report_moved(r)),
+	    LOG_UINT("failed_again", r->failed_again),
 	    LOG_UINT("seen", r->seen),
 	    LOG_UINT("unwanted", r->verdicts[JUDGE_UNWANTED]),
 	    LOG_UINT("later", r->verdicts[JUDGE_LATER]),

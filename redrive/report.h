@@ -16,21 +16,24 @@ enum job_end {
 	JOB_COMPLETE,  /* nothing is left to move */
 	JOB_PARTIAL,   /* ended before: see why */
 	JOB_CANCELLED, /* somebody stopped it */
+	JOB_ABORTED,   /* too many failed again */
 };
-/* "under way", "complete", "partial", "cancelled". */
+/* "under way", "complete", "partial", "cancelled", "aborted". */
 const char *report_end_name(enum job_end);
 
 /* How far it is, and at its end: what it did. */
 struct job_report {
 	char id[REPORT_ID_SPACE];
 	enum job_end end;
-	char why[REPORT_WHY_SPACE]; /* of an end that is not complete; or "" */
+	char why[REPORT_WHY_SPACE]; /* what there is to say of it; or "" */
 	unsigned code; /* the broker's reply code, if it ended the job */
 	unsigned passes;
-	uint64_t redriven; /* copy confirmed */
-	uint64_t parked;   /* copy confirmed */
-	uint64_t unknown;  /* copy sent, no verdict: moved or not */
-	uint64_t twice;	   /* copy confirmed, ack lost: comes again */
+	enum action action;
+	uint64_t moved[ACTION_COUNT]; /* copy confirmed, by what was done */
+	uint64_t failed_again; /* of the redriven, by the consumers' verdicts */
+	uint64_t judged;       /* redriven ones with a verdict */
+	uint64_t unknown;      /* copy sent, no verdict: moved or not */
+	uint64_t twice;	       /* copy confirmed, ack lost: comes again */
 	/* Of the last pass */
 	uint64_t seen;
 	uint64_t verdicts[JUDGE_COUNT];
@@ -38,6 +41,7 @@ struct job_report {
 	int64_t oldest_ms; /* when the oldest that stays died; 0: unknown */
 	double progress;   /* 0 to 1 */
 	int64_t elapsed_ms;
+	int64_t expected_ms; /* of a dry run: what the job would take */
 };
 
 /*
@@ -45,6 +49,8 @@ struct job_report {
  * order of time.
  */
 void report_make_id(struct job_report *, int64_t wall_ms, uint64_t chance);
+/* Letters moved, whatever was done with them. */
+uint64_t report_moved(const struct job_report *);
 /* Why it ended, unless that is known already. */
 void report_set_end(struct job_report *, enum job_end, const char *why);
 /* The line that says what a job did. */

@@ -13,6 +13,8 @@ tally_init(struct tally *t, struct metrics *m)
 	    "pipeline");
 	t->redriven = metrics_counter(m, "dlo_redriven_total",
 	    "Dead letters moved back to their work queue.", "pipeline");
+	t->failed_again = metrics_counter(m, "dlo_redrive_failed_again_total",
+	    "Redriven messages that failed again.", "pipeline");
 	t->parked = metrics_counter(m, "dlo_parked_total",
 	    "Dead letters parked after too many redrives.", "pipeline");
 	t->progress = metrics_gauge(m, "dlo_job_progress",
@@ -33,6 +35,7 @@ tally_pipeline_init(struct tally_pipeline *p, struct tally *t, const char *name)
 	p->dead_letters = NULL;
 	p->oldest_seconds = NULL;
 	p->redriven = metrics_cell(t->redriven, name);
+	p->failed_again = metrics_cell(t->failed_again, name);
 	p->parked = metrics_cell(t->parked, name);
 	p->progress = metrics_cell(t->progress, name);
 }

@@ -16,6 +16,7 @@ struct tally {
 	struct metrics_family *dead_letters;
 	struct metrics_family *oldest_seconds;
 	struct metrics_family *redriven;
+	struct metrics_family *failed_again;
 	struct metrics_family *parked;
 	struct metrics_family *progress;
 	struct metrics_family *probe_healthy;
@@ -29,6 +30,7 @@ struct tally_pipeline {
 	struct metrics_cell *dead_letters;
 	struct metrics_cell *oldest_seconds;
 	struct metrics_cell *redriven;
+	struct metrics_cell *failed_again;
 	struct metrics_cell *parked;
 	struct metrics_cell *progress;
 };

@@ -28,10 +28,12 @@ class RedriveCase(harness.Case):
                                    arguments=DEAD_ARGUMENTS)
 
     def redrive_config(self, downstream=None, **redrive):
-        """A configuration whose redrive is fast; `redrive` is merged into
-        the pipeline's. With a downstream it has a probe, which asks it each
-        100 ms."""
+        """A configuration whose redrive is fast and waits for no verdicts;
+        `redrive` is merged into the pipeline's. With a downstream it has a
+        probe, which asks it each 100 ms."""
         redrive.setdefault("rate", 5000)
+        redrive.setdefault("canary", 0)
+        redrive.setdefault("ramp", {"start": redrive["rate"]})
         over = {"pipelines": {"orders": {"redrive": redrive}}}
         if downstream is not None:
             redrive.setdefault("cooldown", "100ms")

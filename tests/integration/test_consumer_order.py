@@ -161,7 +161,7 @@ class Keys(Ordered):
         self.channel.queue_bind("orders", "menu", "#")
         down, config = self.start_on({"key": "routing_key"})
         config = harness.merge(config, {"pipelines": {"orders": {
-            "redrive": {"only": {}}}}})
+            "redrive": {"only": {}, "canary": 0}}}})
         self.consumer(config)
         for name in ("x-0", "x-1"):
             self.publish(key_of(name), exchange="menu", message_id=name)

@@ -185,7 +185,7 @@ class Moves(RedriveCase):
         channel.basic_consume("orders", reject)
         thread = threading.Thread(target=channel.start_consuming)
         thread.start()
-        out = self.once(only={})
+        out = self.once(only={}, abort_above=1)
         thread.join(60)
         self.assertFalse(thread.is_alive())
         self.assertIn("complete: 50 redriven", out)
@@ -206,7 +206,8 @@ class Moves(RedriveCase):
         self.declare("refunds")
         config = self.redrive_config()
         config["pipelines"]["refunds"] = {"queue": "refunds",
-                                          "downstream": "shop"}
+                                          "downstream": "shop",
+                                          "redrive": {"canary": 0}}
         self.once(config=config)
         self.bury(["o"])
         self.bury(["r"], queue="refunds.dlq")

@@ -25,3 +25,8 @@ check_PROGRAMS += tests/redrive/test_redrive
 tests_redrive_test_redrive_SOURCES = tests/redrive/test_redrive.c \
 	tests/redrive/world.c tests/redrive/world.h tests/unit.h
 tests_redrive_test_redrive_LDADD = tests/sim/libsim.a $(redrive_test_libs)
+
+check_PROGRAMS += tests/redrive/test_job
+tests_redrive_test_job_SOURCES = tests/redrive/test_job.c \
+	tests/redrive/world.c tests/redrive/world.h tests/unit.h
+tests_redrive_test_job_LDADD = tests/sim/libsim.a $(redrive_test_libs)

@@ -154,7 +154,8 @@ judges_letters(void **state)
 {
 	static const char *const exhausted[] = { "attempts_exhausted" };
 	const struct conf_filter filter = { .reasons = TEXTS(exhausted) };
-	const struct judge judge = { &filter, "job1", NOW_MS, 3 };
+	const struct judge judge = { ACTION_REDRIVE, &filter, "job1", NOW_MS,
+		3 };
 	const struct envelope good = {
 		.verdict = RMQ_PROPS_OK,
 		.reason = ENVELOPE_ATTEMPTS_EXHAUSTED,
@@ -165,11 +166,11 @@ judges_letters(void **state)
 	struct envelope e = good;
 
 	(void)state;
-	assert_int_equal(judge_letter(&judge, &e), JUDGE_REDRIVE);
+	assert_int_equal(judge_letter(&judge, &e), JUDGE_MOVE);
 	e.last_failed_ms = 0; /* nobody knows: it was there, so it counts */
-	assert_int_equal(judge_letter(&judge, &e), JUDGE_REDRIVE);
+	assert_int_equal(judge_letter(&judge, &e), JUDGE_MOVE);
 	e.last_failed_ms = NOW_MS + JUDGE_SKEW_MS;
-	assert_int_equal(judge_letter(&judge, &e), JUDGE_REDRIVE);
+	assert_int_equal(judge_letter(&judge, &e), JUDGE_MOVE);
 	e.last_failed_ms++;
 	assert_int_equal(judge_letter(&judge, &e), JUDGE_LATER);
 	e.x_death.found = true; /* the broker's word counts, and its reason */
@@ -184,20 +185,20 @@ judges_letters(void **state)
 	e.job = rmq_slice_of("job1");
 	assert_int_equal(judge_letter(&judge, &e), JUDGE_AGAIN);
 	e.job = rmq_slice_of("job10");
-	assert_int_equal(judge_letter(&judge, &e), JUDGE_REDRIVE);
+	assert_int_equal(judge_letter(&judge, &e), JUDGE_MOVE);
 }
 
 static void
 leaves_malformed_letters(void **state)
 {
 	const struct conf_filter all = { .error = NULL };
-	const struct judge judge = { &all, "job1", NOW_MS, 3 };
+	const struct judge judge = { ACTION_REDRIVE, &all, "job1", NOW_MS, 3 };
 	struct envelope e = { .verdict = RMQ_PROPS_TOO_DEEP };
 
 	(void)state;
 	assert_int_equal(judge_letter(&judge, &e), JUDGE_MALFORMED);
 	e.verdict = RMQ_PROPS_OK;
-	assert_int_equal(judge_letter(&judge, &e), JUDGE_REDRIVE);
+	assert_int_equal(judge_letter(&judge, &e), JUDGE_MOVE);
 	e.raw_props = rmq_slice_of("x");
 	assert_int_equal(judge_letter(&judge, &e), JUDGE_MALFORMED);
 	e.raw_props = rmq_slice_of(NULL);

@@ -27,7 +27,7 @@ static void
 starts_only_when_healthy_and_takes_what_matches(void **state)
 {
 	static const uint32_t moved[] = { 1, 2, 5, 6 }, left[] = { 3, 4 };
-	struct world *world = world_new(1, "{rate: 100}");
+	struct world *world = world_new(1, "{" WORLD_BLIND "rate: 100}");
 
 	(void)state;
 	world_start(world, NULL);
@@ -68,7 +68,7 @@ check_rate(const struct world *world, double per_s)
 static void
 keeps_the_rate(void **state)
 {
-	struct world *world = world_new(2, "{rate: 50}");
+	struct world *world = world_new(2, "{" WORLD_BLIND "rate: 50}");
 
 	(void)state;
 	world_start(world, NULL);
@@ -87,7 +87,7 @@ takes_only_what_was_dead_at_the_start(void **state)
 	static const uint32_t moved[] = { 1 }, left[] = { 2 };
 	const struct once_options once = { .when_healthy = false };
 	struct world_letter later = used_up;
-	struct world *world = world_new(3, "{rate: 100}");
+	struct world *world = world_new(3, "{" WORLD_BLIND "rate: 100}");
 
 	(void)state;
 	world_start(world, &once);
@@ -114,7 +114,8 @@ parks_after_too_many(void **state)
 {
 	const struct world_letter tired = { "deadline", NULL, 2, LONG_DEAD_MS,
 		0 };
-	struct world *world = world_new(4, "{rate: 100, max_redrives: 2}");
+	struct world *world =
+	    world_new(4, "{" WORLD_BLIND "rate: 100, max_redrives: 2}");
 
 	(void)state;
 	world_start(world, NULL);
@@ -131,7 +132,7 @@ static void
 stops_when_the_probe_goes_bad(void **state)
 {
 	size_t moved;
-	struct world *world = world_new(5, "{rate: 10}");
+	struct world *world = world_new(5, "{" WORLD_BLIND "rate: 10}");
 
 	(void)state;
 	world_start(world, NULL);
@@ -157,7 +158,7 @@ static void
 a_return_ends_the_job(void **state)
 {
 	const struct once_options once = { .when_healthy = false };
-	struct world *world = world_new(6, "{rate: 100}");
+	struct world *world = world_new(6, "{" WORLD_BLIND "rate: 100}");
 
 	(void)state;
 	world_start(world, &once);
@@ -179,7 +180,7 @@ static void
 a_mute_broker_gets_its_letters_back(void **state)
 {
 	static const struct model_trouble mute = { .mute = 1 }, none = { 0 };
-	struct world *world = world_new(31, "{rate: 100}");
+	struct world *world = world_new(31, "{" WORLD_BLIND "rate: 100}");
 
 	(void)state;
 	world_start(world, NULL);
@@ -199,7 +200,7 @@ static void
 a_sick_queue_is_not_hammered(void **state)
 {
 	static const struct model_trouble sick = { .sick = 1 }, none = { 0 };
-	struct world *world = world_new(32, "{rate: 100}");
+	struct world *world = world_new(32, "{" WORLD_BLIND "rate: 100}");
 	uint64_t channels;
 
 	(void)state;
@@ -226,8 +227,8 @@ what_was_deleted_is_made_again(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < array_len(gone); i++) {
-		struct world *world =
-		    world_new(3, "{when: [{every: 10s}], cooldown: 1s}");
+		struct world *world = world_new(3,
+		    "{" WORLD_BLIND "when: [{every: 10s}], cooldown: 1s}");
 
 		world_start(world, NULL);
 		world_until(world, world_is_ready);
@@ -247,7 +248,7 @@ static void
 waits_for_a_full_queue(void **state)
 {
 	struct model_trouble full = { .nack = 1 }, none = { 0 };
-	struct world *world = world_new(7, "{rate: 100}");
+	struct world *world = world_new(7, "{" WORLD_BLIND "rate: 100}");
 
 	(void)state;
 	world_start(world, NULL);
@@ -269,7 +270,7 @@ reads_no_more_than_it_may_hold(void **state)
 {
 	const struct world_letter large = { "deadline", NULL, 0, LONG_DEAD_MS,
 		4000 };
-	struct world *world = world_new(8, "{rate: 50}");
+	struct world *world = world_new(8, "{" WORLD_BLIND "rate: 50}");
 
 	(void)state;
 	world->held_max_bytes = 100000;
@@ -291,7 +292,7 @@ reads_no_more_than_it_may_hold(void **state)
 static void
 gives_back_in_order(void **state)
 {
-	struct world *world = world_new(9, "{rate: 1000}");
+	struct world *world = world_new(9, "{" WORLD_BLIND "rate: 1000}");
 	uint32_t moved[30], left[270];
 
 	(void)state;
@@ -319,7 +320,8 @@ two_daemons_lose_nothing(void **state)
 	(void)state;
 	for (uint64_t seed = 200; seed < 220; seed++) {
 		struct world *world = world_new(seed,
-		    "{rate: 50, cooldown: 1s, when: [healthy, {every: 5s}]}");
+		    "{" WORLD_BLIND
+		    "rate: 50, cooldown: 1s, when: [healthy, {every: 5s}]}");
 
 		world->scan_prefetch = 16;
 		world_start(world, NULL);
@@ -339,7 +341,8 @@ drains_at_any_moment(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 100; seed < 140; seed++) {
-		struct world *world = world_new(seed, "{rate: 1000}");
+		struct world *world =
+		    world_new(seed, "{" WORLD_BLIND "rate: 1000}");
 		size_t moved;
 
 		world->scan_prefetch = 20;
@@ -415,7 +418,8 @@ survives_everything(void **state)
 	(void)state;
 	for (uint64_t seed = 1000; seed < 1040; seed++) {
 		struct world *world = world_new(seed,
-		    "{rate: 50, cooldown: 100ms, when: [healthy, "
+		    "{" WORLD_BLIND
+		    "rate: 50, cooldown: 100ms, when: [healthy, "
 		    "{every: 10s}]}");
 
 		world->scan_prefetch =

@@ -88,10 +88,125 @@ on_acked(void *arg, uint32_t lineage, const char *queue, unsigned safe)
 	struct world *world = arg;
 
 	(void)lineage;
+	if (strcmp(queue, "dlo.verdicts") == 0)
+		return;
 	/* The invariant: a copy is confirmed before the original goes. */
 	assert_true(safe > 0);
 	if (strcmp(queue, "orders.dlq") == 0 && world->acked < WORLD_ACKS_MAX)
 		world->acked_us[world->acked++] = loop_now_us(world->loop);
+}
+
+static void
+set_prop(struct rmq_props *props, enum rmq_prop prop, const void *bytes,
+    size_t len)
+{
+	props->has[prop] = true;
+	props->value[prop] = (struct rmq_slice){ bytes, len };
+}
+
+/* As dlo-consumer tells it, on dlo.events. */
+static void
+tell(struct world *world, const struct buf *json)
+{
+	const char *user = world->verdict_user;
+	struct buf raw = { 0 }, timestamp = { 0 };
+	struct rmq_props props = { 0 };
+
+	buf_add_u64(&timestamp, (uint64_t)loop_wall_ms(world->loop) / 1000);
+	set_prop(&props, RMQ_PROP_TIMESTAMP, buf_peek(&timestamp),
+	    timestamp.len);
+	if (user != NULL)
+		set_prop(&props, RMQ_PROP_USER_ID, user, strlen(user));
+	rmq_props_write(&raw, &props);
+	assert_true(model_publish_raw(world->model, "dlo.verdicts",
+	    buf_peek(json), json->len, buf_peek(&raw), raw.len));
+	buf_clear(&raw);
+	buf_clear(&timestamp);
+}
+
+static void
+add_header(struct buf *json, struct rmq_slice headers, const char *name)
+{
+	struct rmq_header header;
+	struct rmq_slice text;
+
+	assert_true(rmq_table_find(headers, name, &header) &&
+	    rmq_header_text(&header, &text));
+	buf_printf(json, ",\"%s\":\"%.*s\"", name + strlen("dlo-"),
+	    (int)text.len, (const char *)text.ptr);
+}
+
+static void
+tell_outcome(struct world *world, const struct model_sight *sight,
+    enum world_word word)
+{
+	static const char *const outcomes[] = {
+		[WORLD_OK] = "ok",
+		[WORLD_RETRY] = "retry",
+		[WORLD_REJECT] = "reject",
+	};
+	struct rmq_props props;
+	struct buf json = { 0 };
+
+	assert_int_equal(rmq_props_parse(&props,
+			     (struct rmq_slice){ sight->props,
+				 sight->props_len }),
+	    RMQ_PROPS_OK);
+	buf_printf(&json,
+	    "{\"version\":1,\"event\":\"outcome\","
+	    "\"pipeline\":\"orders\",\"outcome\":\"%s\"",
+	    outcomes[word]);
+	add_header(&json, props.value[RMQ_PROP_HEADERS], "dlo-id");
+	add_header(&json, props.value[RMQ_PROP_HEADERS], "dlo-job");
+	buf_add_u8(&json, '}');
+	tell(world, &json);
+	buf_clear(&json);
+}
+
+static void
+note_job(struct world *world, const struct model_sight *sight)
+{
+	const struct rmq_slice raw = { sight->props, sight->props_len };
+	struct rmq_props props;
+	struct rmq_header header;
+
+	assert_int_equal(rmq_props_parse(&props, raw), RMQ_PROPS_OK);
+	assert_true(
+	    rmq_table_find(props.value[RMQ_PROP_HEADERS], "dlo-job", &header));
+	(void)snprintf(world->job, sizeof(world->job), "%.*s",
+	    (int)header.value.len, (const char *)header.value.ptr);
+}
+
+static void
+on_published(void *arg, const struct model_sight *sight)
+{
+	struct world *world = arg;
+	enum world_word word;
+
+	if (strcmp(sight->place, "dlo.redrive") != 0)
+		return;
+	note_job(world, sight);
+	if (world->redriven < WORLD_ACKS_MAX)
+		world->redriven_us[world->redriven] = loop_now_us(world->loop);
+	world->redriven++;
+	if (world->verdict == NULL)
+		return;
+	word = world->verdict(world, sight->lineage);
+	if (word != WORLD_NOTHING)
+		tell_outcome(world, sight, word);
+}
+
+void
+world_breaker(struct world *world, const char *instance, const char *state)
+{
+	struct buf json = { 0 };
+
+	buf_printf(&json,
+	    "{\"version\":1,\"event\":\"breaker\",\"instance\":\"%s\","
+	    "\"downstream\":\"shop\",\"state\":\"%s\"}",
+	    instance, state);
+	tell(world, &json);
+	buf_clear(&json);
 }
 
 static void
@@ -182,6 +297,7 @@ world_new(uint64_t seed, const char *redrive)
 {
 	static const struct model_hooks hooks = {
 		.acked = on_acked,
+		.published = on_published,
 		.violation = on_violation,
 	};
 	struct world *world = xcalloc(1, sizeof(*world));
@@ -190,6 +306,7 @@ world_new(uint64_t seed, const char *redrive)
 		log_open(LOG_LEVEL_DEBUG, LOG_FORMAT_LOGFMT);
 	else
 		log_open(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+	world->verdict_user = "guest";
 	world->loop = sim_loop_new(seed);
 	world->model = model_new(world->loop, &hooks, world);
 	world->net = sim_net_new(world->loop, &model_server, world->model);

@@ -16,6 +16,14 @@
 
 #define WORLD_ACKS_MAX 4096
 
+/* What a consumer says of a message at once. */
+enum world_word {
+	WORLD_NOTHING,
+	WORLD_OK,
+	WORLD_RETRY,
+	WORLD_REJECT,
+};
+
 struct world {
 	struct loop *loop;
 	struct model *model;
@@ -32,7 +40,14 @@ struct world {
 	/* When letters left orders.dlq, in order. */
 	int64_t acked_us[WORLD_ACKS_MAX];
 	size_t acked;
-	struct rmq_link *link; /* the client's */
+	/* The consumer's verdict on what is redriven; NULL: none consumes. */
+	enum world_word (*verdict)(struct world *, uint32_t lineage);
+	const char *verdict_user; /* who tells it */
+	char job[64];		  /* of what was redriven last */
+	uint64_t redriven;	  /* published to dlo.redrive */
+	uint64_t refused;	  /* of them by `verdict`, if it counts */
+	int64_t redriven_us[WORLD_ACKS_MAX]; /* when */
+	struct rmq_link *link;		     /* the client's */
 	struct rmq_publisher *publisher;
 };
 
@@ -44,6 +59,9 @@ struct world_letter {
 	int64_t dead_ms; /* wall clock */
 	size_t body_bytes;
 };
+
+/* In that section: as fast as can be from the start, no verdicts wanted. */
+#define WORLD_BLIND "canary: 0, ramp: {start: 1000000}, "
 
 /* `redrive`: the pipeline's redrive section, in YAML's flow style. */
 struct world *world_new(uint64_t seed, const char *redrive);
@@ -57,6 +75,8 @@ void world_kill(struct world *);
 /* Writes `count` letters with the lineages from `first` on. */
 void world_bury(struct world *, uint32_t first, uint32_t count,
     const struct world_letter *);
+/* Tells of the breaker of `shop` in that process. */
+void world_breaker(struct world *, const char *instance, const char *state);
 /* Runs for that long. */
 void world_run(struct world *, int64_t ms);
 /* Runs until `done` says so; fails the test if it takes a virtual day. */

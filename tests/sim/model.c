@@ -102,7 +102,8 @@ model_message_new(struct model *model, const char *exchange, const char *key,
 	snprintf(message->key, sizeof(message->key), "%s", key);
 	buf_add(&message->props, props.bytes, props.len);
 	buf_add(&message->body, body.bytes, body.len);
-	message->is_copy = body.len >= 4;
+	/* What is too short has no lineage, nor has JSON: that is an event. */
+	message->is_copy = body.len >= 4 && *(const char *)body.bytes != '{';
 	if (message->is_copy)
 		memcpy(id, body.bytes, 4);
 	message->lineage = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 |
