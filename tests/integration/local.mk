@@ -30,6 +30,8 @@ EXTRA_DIST += \
 	tests/integration/test_facts.py \
 	tests/integration/test_guide.py \
 	tests/integration/test_harness.py \
+	tests/integration/test_redrive_actions.py \
+	tests/integration/test_redrive_canary.py \
 	tests/integration/test_redrive_daemon.py \
 	tests/integration/test_redrive_once.py \
 	tests/integration/test_topology.py \
