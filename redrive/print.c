@@ -105,6 +105,18 @@ print_job(struct buf *out, const struct job_report *r)
 	buf_add_str(out, "\n");
 }
 
+static const char *
+source(const struct once_result *result)
+{
+	const struct conf_dead_letter *queues = &result->pipeline->dead_letter;
+
+	if (result->report->action == ACTION_RESTORE)
+		return queues->archive;
+	if (result->report->action == ACTION_UNPARK)
+		return queues->parked;
+	return queues->queue;
+}
+
 void
 print_result(struct buf *out, const struct once_result *result)
 {
@@ -114,8 +126,7 @@ print_result(struct buf *out, const struct once_result *result)
 	if (r == NULL)
 		buf_printf(out, "nothing moved: %s\n", result->why);
 	else if (r->end == JOB_COMPLETE && r->passes == 1 && r->seen == 0)
-		buf_printf(out, "nothing to do: %s is empty\n",
-		    result->pipeline->dead_letter.queue);
+		buf_printf(out, "nothing to do: %s is empty\n", source(result));
 	else if (r->end == JOB_COMPLETE && result->census != NULL)
 		print_dry_run(out, result);
 	else

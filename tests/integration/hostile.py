@@ -165,6 +165,19 @@ def read_headers(raw):
     return {}
 
 
+def without_headers(raw):
+    """Raw properties without their header table."""
+    flags, at = struct.unpack(">H", raw[:2])[0], 2
+    if not flags & 1 << PROPERTIES["headers"]:
+        return raw
+    for name in ("content_type", "content_encoding"):
+        if flags & 1 << PROPERTIES[name]:
+            at += 1 + raw[at]
+    size = struct.unpack(">I", raw[at:at + 4])[0]
+    flags &= ~(1 << PROPERTIES["headers"])
+    return struct.pack(">H", flags) + raw[2:at] + raw[at + 4 + size:]
+
+
 def foreign(headers):
     return {name: field for name, field in headers.items()
             if name not in REMOVED

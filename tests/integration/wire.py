@@ -110,9 +110,10 @@ class Wire:
         """The next frame; TimeoutError, or Closed at the end."""
         return frames.decode_frame(self.receive_raw(timeout))[1]
 
-    def get(self, channel, queue):
-        """Takes one message: (raw properties, body); None: there is none."""
-        self.send(channel, spec.Basic.Get(queue=queue, no_ack=True))
+    def get(self, channel, queue, no_ack=True):
+        """Takes one message: (raw properties, body); None: there is none.
+        With `no_ack` off it goes back when the connection is closed."""
+        self.send(channel, spec.Basic.Get(queue=queue, no_ack=no_ack))
         if isinstance(self.receive_method().method, spec.Basic.GetEmpty):
             return None
         header = self.receive_raw()[7:-1]

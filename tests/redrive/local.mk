@@ -30,3 +30,8 @@ check_PROGRAMS += tests/redrive/test_job
 tests_redrive_test_job_SOURCES = tests/redrive/test_job.c \
 	tests/redrive/world.c tests/redrive/world.h tests/unit.h
 tests_redrive_test_job_LDADD = tests/sim/libsim.a $(redrive_test_libs)
+
+# For the integration tests.
+noinst_PROGRAMS += tests/redrive/ordered
+tests_redrive_ordered_SOURCES = tests/redrive/ordered.c
+tests_redrive_ordered_LDADD = $(REDRIVE_LIBS)
