@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-#include "redrive/job.h"
+#include "redrive/job_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +16,6 @@
 #include "lib/xalloc.h"
 #include "redrive/job_env.h"
 #include "redrive/mover.h"
-#include "redrive/ramp.h"
 #include "redrive/rate.h"
 #include "redrive/scan.h"
 #include "redrive/sift.h"
@@ -41,48 +40,6 @@
 
 /* Between passes that broke, so that a sick queue is not hammered. */
 static const struct backoff broken_backoff = { 1000, 2, 60000, 0 };
-
-enum job_state {
-	JOB_WAITING,	 /* without a window */
-	JOB_SCANNING,	 /* a pass is under way */
-	JOB_SETTLING,	 /* nothing more is pulled; verdicts are awaited */
-	JOB_GIVING_BACK, /* the window's channels are being closed */
-	JOB_ENDED,
-};
-
-/* What is of one pass only. */
-struct pass {
-	uint64_t moved;
-	bool over;    /* all that was there has been seen */
-	bool release; /* the window is to be given back before that */
-	bool broken;  /* ... because a channel or the connection went */
-	bool looking; /* for what is dead again; it moves nothing */
-};
-
-struct job {
-	struct job_options options;
-	const struct job_cbs *cbs;
-	void *arg;
-	struct loop *loop;
-	enum job_state state;
-	struct sift sift;
-	struct watch *watch;   /* NULL: nobody is asked how it fares */
-	struct rmq_conn *conn; /* NULL: none */
-	struct scan *scan;     /* NULL: no window */
-	struct mover *mover;
-	/* The retry's while waiting, then hold_max's, then the settling's. */
-	struct loop_timer *timer;
-	struct loop_timer *patience;	/* see PATIENCE_MS */
-	struct loop_timer *watch_timer; /* watch_tick */
-	struct loop_task task;		/* step */
-	struct loop_task tell;		/* the owner, of a change */
-	unsigned paused;		/* enum job_pause, ORed */
-	unsigned broken;		/* passes in a row */
-	uint64_t given_back;
-	int64_t started_ms; /* monotonic */
-	struct pass pass;
-	struct job_report report;
-};
 
 static const char *
 job_state_name(enum job_state state)
@@ -318,14 +275,6 @@ heed_watch(struct job *job)
 	else
 		loop_timer_start(job->loop, job->watch_timer,
 		    due_ms - loop_now_ms(job->loop));
-}
-
-/* No clock of the watch runs while nothing can move. */
-static void
-hold_watch(struct job *job)
-{
-	if (job->watch != NULL)
-		watch_hold(job->watch, job->paused != 0 || job->conn == NULL);
 }
 
 /* The canary's verdicts are awaited. */
@@ -596,7 +545,7 @@ job_new(const struct job_options *options, const struct job_cbs *cbs, void *arg)
 	    LOG_STR("queue",
 		action_source(options->order.action, options->names)),
 	    LOG_BOOL("dry_run", options->order.census != NULL));
-	hold_watch(job);
+	job_hold_watch(job);
 	return job;
 }
 
@@ -628,44 +577,7 @@ job_link(struct job *job, struct rmq_conn *conn)
 		/* The link has its own backoff. */
 		job->pass.broken = false;
 	}
-	hold_watch(job);
-	loop_defer(job->loop, &job->task);
-}
-
-/* How the downstream is concerns only what goes there. */
-static bool
-is_concerned(const struct job *job, enum job_pause by)
-{
-	return by == JOB_PAUSE_OPERATOR || job->watch != NULL;
-}
-
-void
-job_pause(struct job *job, enum job_pause by, const char *why)
-{
-	if ((job->paused & by) != 0 || !is_concerned(job, by))
-		return;
-	log_info("job_paused", LOG_STR("pipeline", job->options.conf->name),
-	    LOG_STR("job", job->report.id), LOG_STR("why", why));
-	job->paused |= by;
-	mover_hold(job->mover, true);
-	if (by == JOB_PAUSE_BREAKER)
-		watch_broke(job->watch);
-	hold_watch(job);
-	loop_defer(job->loop, &job->task);
-}
-
-void
-job_resume(struct job *job, enum job_pause by)
-{
-	if ((job->paused & by) == 0)
-		return;
-	job->paused &= ~(unsigned)by;
-	if (job->paused != 0)
-		return;
-	log_info("job_resumed", LOG_STR("pipeline", job->options.conf->name),
-	    LOG_STR("job", job->report.id));
-	mover_hold(job->mover, false);
-	hold_watch(job);
+	job_hold_watch(job);
 	loop_defer(job->loop, &job->task);
 }
 
@@ -691,69 +603,6 @@ void
 job_relieve(struct job *job)
 {
 	loop_defer(job->loop, &job->task);
-}
-
-bool
-job_is_shifting(const struct job *job)
-{
-	return job->scan != NULL &&
-	    (!job->pass.over || job->state == JOB_GIVING_BACK);
-}
-
-uint64_t
-job_held(const struct job *job)
-{
-	return job->scan != NULL ? scan_held(job->scan) : 0;
-}
-
-uint64_t
-job_unmoved(const struct job *job)
-{
-	if (job->scan == NULL)
-		return 0;
-	return scan_total(job->scan) -
-	    (scan_seen(job->scan) - scan_held(job->scan));
-}
-
-/* How long it would take to move what a dry run has counted. */
-static int64_t
-expected_ms(const struct job *job)
-{
-	const struct job_order *order = &job->options.order;
-	const struct conf_redrive *conf = &job->options.conf->redrive;
-	const struct ramp_params ramp = {
-		.start = conf->ramp.start,
-		.limit = order->rate > 0 ? order->rate : conf->rate,
-		.step_ms = conf->ramp.double_every_ms,
-	};
-
-	if (order->census == NULL || order->action != ACTION_REDRIVE)
-		return 0;
-	return ramp_duration_ms(&ramp, sift_would_move(&job->sift));
-}
-
-void
-job_report(const struct job *job, struct job_report *out)
-{
-	uint64_t total, pending = mover_pending(job->mover);
-
-	*out = job->report;
-	memcpy(out->verdicts, job->sift.counts, sizeof(out->verdicts));
-	out->oldest_ms = job->sift.oldest_ms;
-	if (job->watch != NULL) {
-		out->failed_again = watch_bad(job->watch);
-		out->judged = out->failed_again + watch_good(job->watch);
-	}
-	out->expected_ms = expected_ms(job);
-	out->elapsed_ms = loop_now_ms(job->loop) - job->started_ms;
-	if (out->end == JOB_COMPLETE)
-		out->progress = 1;
-	if (job->scan == NULL)
-		return;
-	out->seen = scan_seen(job->scan);
-	total = scan_total(job->scan);
-	if (total > 0)
-		out->progress = (double)(out->seen - pending) / (double)total;
 }
 
 struct watch *

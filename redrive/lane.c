@@ -34,6 +34,7 @@ struct lane {
 	/* Of the last job: what it moved may still fail. NULL: none. */
 	struct watch *watch;
 	bool breaker_open;
+	bool said_limit; /* see say_limit */
 	double progress;
 	int64_t oldest_ms; /* when the oldest died; 0: there is none */
 	bool alerted;
@@ -72,6 +73,24 @@ job_ended(void *arg)
 	consider(lane);
 }
 
+/*
+ * A work queue with a length limit that drops its oldest messages confirms
+ * what is redriven and drops what waits there. Nobody sees that over AMQP; one
+ * that we declare has none.
+ */
+static void
+say_limit(struct lane *lane, const struct job_order *order)
+{
+	if (lane->said_limit || lane->conf->declare || order->force ||
+	    order->action != ACTION_REDRIVE || order->census != NULL)
+		return;
+	lane->said_limit = true;
+	log_info("work_queue_limit_unknown",
+	    LOG_STR("pipeline", lane->conf->name),
+	    LOG_STR("queue", lane->names.work),
+	    LOG_STR("hint", "dlo topology check sees limits that drop"));
+}
+
 static void
 start_job(struct lane *lane, const char *trigger, const struct job_order *order)
 {
@@ -85,6 +104,7 @@ start_job(struct lane *lane, const char *trigger, const struct job_order *order)
 		.trigger = trigger,
 	};
 
+	say_limit(lane, order);
 	watch_free(lane->watch);
 	lane->watch = NULL;
 	lane->job = job_new(&options, &cbs, lane);

@@ -27,6 +27,9 @@ redrive_libredrive_a_SOURCES = \
 	redrive/job.c \
 	redrive/job.h \
 	redrive/job_env.h \
+	redrive/job_internal.h \
+	redrive/job_pause.c \
+	redrive/job_report.c \
 	redrive/judge.c \
 	redrive/judge.h \
 	redrive/lane.c \

@@ -18,4 +18,6 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/lint-house \
 	scripts/soak \
 	scripts/soak_growth.py \
+	scripts/soak_redrive.py \
+	scripts/soak_shop.py \
 	scripts/test

@@ -353,6 +353,140 @@ parks_with_the_reason_that_the_broker_gave(void **state)
 	letter_clear(&letter);
 }
 
+/* Moves it as what was read, and compares the bytes. */
+static void
+assert_moved(struct letter *from, struct letter *to, uint32_t frame_max)
+{
+	struct buf copy = { 0 };
+	struct envelope e;
+
+	/* Reading puts its properties together. */
+	letter_read(to, &letter_dead, &e);
+	envelope_clear(&e);
+	letter_read(from, &letter_dead, &e);
+	assert_int_equal(envelope_write_moved(&e, LETTER_SELF, frame_max,
+			     &copy),
+	    ENVELOPE_FIT_WHOLE);
+	assert_int_equal(copy.len, to->message.props.len);
+	assert_memory_equal(buf_peek(&copy), to->message.props.ptr, copy.len);
+	envelope_clear(&e);
+	buf_clear(&copy);
+	letter_clear(from);
+	letter_clear(to);
+}
+
+/* In an order that we would not write, with what we would not add. */
+static void
+add_some(struct letter *letter)
+{
+	letter_add_text(letter, "zebra", "z");
+	letter_add_text(letter, "dlo-job", "j-1");
+	letter_add_int(letter, "dlo-unknown", 7);
+	letter_add_text(letter, "dlo-id", "d-1");
+	letter_add_text(letter, "a", "a");
+}
+
+static void
+moves_a_letter_as_it_is(void **state)
+{
+	static const char *const users[] = { NULL, LETTER_SELF };
+	struct letter bare = { .message_id = "m" };
+	struct letter bare_moved = { .message_id = "m", .delivery_mode = 2 };
+
+	(void)state;
+	for (size_t i = 0; i < array_len(users); i++) {
+		struct letter letter = { .user = users[i],
+			.message_id = "m",
+			.delivery_mode = 2 };
+		struct letter same = letter;
+
+		add_some(&letter);
+		letter_add_int(&letter, "x-delivery-count", 3);
+		letter_add_text(&letter, "CC", "elsewhere");
+		add_some(&same);
+		assert_moved(&letter, &same, 0);
+	}
+	/* The broker's count was all the headers that there were. */
+	letter_add_int(&bare, "x-delivery-count", 1);
+	bare.expiration = "1000";
+	assert_moved(&bare, &bare_moved, 0);
+}
+
+static void
+moves_a_friend_s_letter_as_ours(void **state)
+{
+	struct letter letter = { .user = LETTER_FRIEND, .delivery_mode = 2 };
+	struct letter ours = { .user = LETTER_SELF, .delivery_mode = 2 };
+
+	(void)state;
+	add_some(&letter);
+	add_some(&ours);
+	assert_moved(&letter, &ours, 0);
+}
+
+/* Under our name a stranger's words would be believed. */
+static void
+moves_no_stranger_s_word_as_ours(void **state)
+{
+	struct letter letter = { .user = "stranger", .message_id = "m" };
+	struct letter copy = { 0 };
+	struct envelope e, back;
+
+	(void)state;
+	add_some(&letter);
+	letter_read(&letter, &letter_dead, &e);
+	assert_int_equal(envelope_write_moved(&e, LETTER_SELF, 0, &copy.props),
+	    ENVELOPE_FIT_WHOLE);
+	letter_read(&copy, &letter_dead, &back);
+	assert_int_equal(back.job.len, 0);
+	assert_int_equal(back.id.len, 1);
+	assert_memory_equal(back.id.ptr, "m", 1);
+	assert_memory_equal(back.user_id.ptr, "stranger", back.user_id.len);
+	envelope_clear(&back);
+	envelope_clear(&e);
+	letter_clear(&copy);
+	letter_clear(&letter);
+}
+
+static void
+moves_what_the_broker_buried_with_its_reason(void **state)
+{
+	struct letter letter = { .message_id = "m" }, copy = { 0 };
+	struct envelope e, back;
+
+	(void)state;
+	add_maxlen_death(&letter);
+	letter_read(&letter, &letter_dead, &e);
+	assert_int_equal(envelope_write_moved(&e, LETTER_SELF, 0, &copy.props),
+	    ENVELOPE_FIT_WHOLE);
+	letter_read(&copy, &letter_dead, &back);
+	assert_false(back.x_death.found);
+	assert_int_equal(back.reason, ENVELOPE_BROKER_MAXLEN);
+	envelope_clear(&back);
+	envelope_clear(&e);
+	letter_clear(&copy);
+	letter_clear(&letter);
+}
+
+static void
+moves_nothing_that_does_not_fit(void **state)
+{
+	struct letter letter = { .user = LETTER_SELF };
+	struct buf copy = { 0 };
+	struct envelope e;
+	static char big[5000];
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	letter_add_text(&letter, "big", big);
+	letter_read(&letter, &letter_dead, &e);
+	assert_int_equal(envelope_write_moved(&e, LETTER_SELF, 4096, &copy),
+	    ENVELOPE_FIT_CUT);
+	envelope_clear(&e);
+	buf_clear(&copy);
+	letter_clear(&letter);
+}
+
 static void
 redrives_a_letter_that_was_never_ours(void **state)
 {
@@ -817,6 +951,11 @@ main(void)
 		cmocka_unit_test(keeps_every_other_property),
 		cmocka_unit_test(starts_anew_when_redriven),
 		cmocka_unit_test(parks_with_the_reason_that_the_broker_gave),
+		cmocka_unit_test(moves_a_letter_as_it_is),
+		cmocka_unit_test(moves_a_friend_s_letter_as_ours),
+		cmocka_unit_test(moves_no_stranger_s_word_as_ours),
+		cmocka_unit_test(moves_what_the_broker_buried_with_its_reason),
+		cmocka_unit_test(moves_nothing_that_does_not_fit),
 		cmocka_unit_test(redrives_a_letter_that_was_never_ours),
 		cmocka_unit_test(makes_words_of_classes),
 		cmocka_unit_test(bounds_and_cleans_the_error),
