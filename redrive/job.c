@@ -38,6 +38,9 @@
 /* How long a window is held for the canary's verdicts. */
 #define PATIENCE_MS 5000
 
+/* What was given back so long ago others may have touched. */
+#define KNOWN_MS 1000
+
 /* Between passes that broke, so that a sick queue is not hammered. */
 static const struct backoff broken_backoff = { 1000, 2, 60000, 0 };
 
@@ -206,6 +209,8 @@ start_pass(struct job *job)
 		.prefetch = job->options.env->scan_prefetch,
 		.channel_bytes = job->options.env->stash->limit / 4,
 		.at_least = job->given_back,
+		.known = job->known_ms > 0 &&
+		    loop_now_ms(job->loop) < job->known_ms + KNOWN_MS,
 	};
 
 	job_enter(job, JOB_SCANNING);
@@ -309,6 +314,24 @@ judge_pass(struct job *job, bool cut)
 	}
 }
 
+/* What it saw; and whether the next one would see only that again. */
+static void
+note_pass(struct job *job)
+{
+	job->report.twice += scan_orphans(job->scan);
+	if (scan_is_known(job->scan)) {
+		job->report.seen = job->given_back;
+		sift_keep(&job->sift);
+		return;
+	}
+	job->report.seen = scan_seen(job->scan);
+	job->given_back = scan_held(job->scan);
+	job->known_ms = 0;
+	if (job->pass.over && !job->pass.release && !job->pass.looking &&
+	    job->report.refused == 0 && !scan_is_cut(job->scan))
+		job->known_ms = loop_now_ms(job->loop);
+}
+
 /* The window is given back: another pass, or the end. */
 static void
 pass_done(struct job *job)
@@ -316,9 +339,7 @@ pass_done(struct job *job)
 	bool cut = scan_is_cut(job->scan);
 	int64_t wait_ms = 0;
 
-	job->report.seen = scan_seen(job->scan);
-	job->report.twice += scan_orphans(job->scan);
-	job->given_back = scan_held(job->scan);
+	note_pass(job);
 	scan_free(job->scan);
 	job->scan = NULL;
 	job->broken = job->pass.broken ? job->broken + 1 : 0;
@@ -421,7 +442,7 @@ held_too_long(struct job *job)
 	    LOG_UINT("held", scan_held(job->scan)));
 	/* Nothing to wait for, and nothing done: another pass is the same. */
 	if (job->pass.moved == 0 && mover_is_idle(job->mover) &&
-	    !mover_is_stalled(job->mover))
+	    !mover_is_stalled(job->mover) && job->known_ms == 0)
 		report_set_end(&job->report, JOB_PARTIAL,
 		    scan_seen(job->scan) == 0
 			? "the dead-letter queue delivers nothing"

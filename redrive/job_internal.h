@@ -48,6 +48,8 @@ struct job {
 	unsigned paused;		/* enum job_pause, ORed */
 	unsigned broken;		/* passes in a row */
 	uint64_t given_back;
+	/* ... at that time, and a pass would only see that again; 0: not so. */
+	int64_t known_ms;
 	int64_t started_ms; /* monotonic */
 	struct pass pass;
 	struct job_report report;

@@ -13,6 +13,12 @@
  */
 #define QUIET_LOOK_MS 250
 #define QUIET_LOOKS   4
+/*
+ * The broker needs a moment to put back what was given back: so often it is
+ * asked again whether that is all there is.
+ */
+#define KNOWN_LOOK_MS 100
+#define KNOWN_LOOKS   50
 /* Of the first channel, when nobody knows yet how large messages are. */
 #define FIRST_PREFETCH 256
 /* The broker's reply code for what the user may not do. */
@@ -46,6 +52,8 @@ struct scan {
 	uint64_t bytes; /* of all that was seen */
 	uint64_t seen_at_look;
 	unsigned quiet;
+	unsigned known_looks;
+	bool known;
 	bool counted; /* target is what the broker said */
 	bool pull;
 	bool enough; /* the queue has no more, whatever was counted */
@@ -247,10 +255,30 @@ on_closed(void *arg)
 	scan->cbs->closed(scan->arg);
 }
 
+/* Whether there is only what was seen before, or it is too early to tell. */
+static bool
+is_known(struct scan *scan, int64_t ready)
+{
+	if (!scan->options.known || ready < 0 ||
+	    (uint64_t)ready > scan->options.at_least)
+		return false;
+	if ((uint64_t)ready == scan->options.at_least) {
+		scan->known = true;
+		ends(scan);
+		return true;
+	}
+	if (scan->known_looks++ == KNOWN_LOOKS)
+		return false;
+	loop_timer_start(scan->loop, scan->timer, KNOWN_LOOK_MS);
+	return true;
+}
+
 /* The first count: `ready` messages, or nobody may know (-1). */
 static void
 start_reading(struct scan *scan, int64_t ready)
 {
+	if (is_known(scan, ready))
+		return;
 	scan->counted = ready >= 0;
 	scan->target = scan->options.at_least;
 	if (ready > 0 && (uint64_t)ready > scan->target)
@@ -360,6 +388,8 @@ on_timer(void *arg)
 
 	if (scan->state == SCAN_RESTING)
 		give_back(scan);
+	else if (scan->state == SCAN_COUNTING)
+		count(scan);
 	else
 		look(scan);
 }
@@ -493,4 +523,10 @@ bool
 scan_is_cut(const struct scan *scan)
 {
 	return scan->cut;
+}
+
+bool
+scan_is_known(const struct scan *scan)
+{
+	return scan->known;
 }

@@ -7,7 +7,8 @@
  * The pass is bounded: it takes as many as the queue had ready at the start
  * (or as we ourselves gave back just before, which may not be counted yet),
  * or fewer when the queue is empty and stays silent. What comes in meanwhile
- * is not touched.
+ * is not touched. A pass over what was just given back, and nothing else, need
+ * not be made: the count tells.
  *
  * It is also whole: told to close early, it takes the rest unread and gives
  * all of it back. A quorum queue keeps what was given back apart, in front of
@@ -54,6 +55,11 @@ struct scan_options {
 	uint16_t prefetch;    /* of each channel, at most */
 	size_t channel_bytes; /* of messages on a channel, about; at most */
 	uint64_t at_least;    /* messages that must be there; 0: not known */
+	/*
+	 * Those were all seen just before and need not be seen again: when the
+	 * queue holds so many and no more, the pass ends at once.
+	 */
+	bool known;
 };
 
 /* Counts and starts to read, on an open connection. */
@@ -90,5 +96,7 @@ uint64_t scan_orphans(const struct scan *);
 uint64_t scan_total(const struct scan *);
 /* The connection has no channel left: the pass ended before the queue did. */
 bool scan_is_cut(const struct scan *);
+/* It ended at once: see scan_options.known. */
+bool scan_is_known(const struct scan *);
 
 #endif

@@ -13,8 +13,19 @@ void
 sift_restart(struct sift *sift, bool looking)
 {
 	sift->looking = looking;
+	sift->last_oldest_ms = sift->oldest_ms;
+	memcpy(sift->last_counts, sift->counts, sizeof(sift->counts));
 	sift->oldest_ms = 0;
 	memset(sift->counts, 0, sizeof(sift->counts));
+}
+
+void
+sift_keep(struct sift *sift)
+{
+	sift->oldest_ms = sift->last_oldest_ms;
+	memcpy(sift->counts, sift->last_counts, sizeof(sift->counts));
+	/* These did not stay. */
+	sift->counts[JUDGE_MOVE] = sift->counts[JUDGE_PARK] = 0;
 }
 
 static void

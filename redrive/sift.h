@@ -28,10 +28,15 @@ struct sift {
 	bool looking; /* it moves nothing */
 	uint64_t counts[JUDGE_COUNT];
 	int64_t oldest_ms; /* when the oldest that stays died; 0: unknown */
+	/* The same of the pass before. */
+	uint64_t last_counts[JUDGE_COUNT];
+	int64_t last_oldest_ms;
 };
 
 /* Begins another pass. */
 void sift_restart(struct sift *, bool looking);
+/* It saw nothing, and would have seen what the one before left. */
+void sift_keep(struct sift *);
 /*
  * One letter. True: it is to be moved, and *action says how. `wanted`: there
  * may be more of those.

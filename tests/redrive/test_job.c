@@ -348,6 +348,33 @@ moves_as_many_as_asked_for(void **state)
 	world_free(world);
 }
 
+/* The second pass would see what the first one left: the count tells. */
+static void
+what_was_seen_is_not_read_again(void **state)
+{
+	const struct world_letter rejected = { "rejected", NULL, 0,
+		LONG_DEAD_MS, 0 };
+	struct world *world = world_new(15, "{" WORLD_BLIND "rate: 1000}");
+	uint64_t cancels;
+
+	(void)state;
+	world->scan_prefetch = 10;
+	world_start(world, &once);
+	world_until(world, world_has_ended);
+	world_kill(world);
+	world_bury(world, 1, 100, &rejected);
+	world_bury(world, 101, 10, &used_up);
+	world_bury(world, 111, 100, &rejected);
+	cancels = model_load(world->model)->cancels;
+	world_start(world, &once);
+	world_until(world, world_has_ended);
+	assert_string_equal(world->result,
+	    "orders: complete: 10 redriven, 200 left (200 not asked for)\n");
+	/* A consumer for each ten, once. */
+	assert_in_range(model_load(world->model)->cancels - cancels, 21, 24);
+	world_free(world);
+}
+
 int
 main(void)
 {
@@ -365,6 +392,7 @@ main(void)
 		cmocka_unit_test(an_open_breaker_stops_it),
 		cmocka_unit_test(the_canary_waits_while_the_breaker_is_open),
 		cmocka_unit_test(moves_as_many_as_asked_for),
+		cmocka_unit_test(what_was_seen_is_not_read_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
