@@ -7,6 +7,24 @@
 
 #include "lib/text.h"
 
+/* The first few, which are the oldest in the queue. */
+static void
+take_sample(struct census *census, const struct envelope *e)
+{
+	struct census_sample *sample;
+
+	if (census->sample_count == CENSUS_SAMPLES_MAX)
+		return;
+	sample = &census->samples[census->sample_count++];
+	sample->id_len = e->id.len < CENSUS_ID_MAX ? e->id.len : CENSUS_ID_MAX;
+	memcpy(sample->id, e->id.ptr, sample->id_len);
+	sample->error_len =
+	    text_utf8_cut(e->error.ptr, e->error.len, CENSUS_ERROR_MAX);
+	if (sample->error_len > 0)
+		memcpy(sample->error, e->error.ptr, sample->error_len);
+	sample->since_ms = envelope_dead_since_ms(e);
+}
+
 void
 census_add(struct census *census, const struct envelope *e)
 {
@@ -15,6 +33,7 @@ census_add(struct census *census, const struct envelope *e)
 						       : ENVELOPE_CLASS_MAX;
 	struct census_group *group;
 
+	take_sample(census, e);
 	for (size_t i = 0; i < census->group_count; i++) {
 		group = &census->groups[i];
 		if (group->reason == reason && strlen(group->class) == len &&

@@ -56,6 +56,26 @@ print_groups(struct buf *out, const struct census *census)
 }
 
 static void
+print_samples(struct buf *out, const struct census *census)
+{
+	for (size_t i = 0; i < census->sample_count; i++) {
+		const struct census_sample *sample = &census->samples[i];
+		char at[TEXT_ISO8601_SPACE];
+
+		buf_add_str(out, i == 0 ? "such as\n  " : "  ");
+		text_percent(out, sample->id, sample->id_len);
+		if (sample->since_ms > 0)
+			buf_printf(out, "  %s",
+			    text_iso8601(at, sample->since_ms));
+		if (sample->error_len > 0) {
+			buf_add_str(out, "  ");
+			text_percent(out, sample->error, sample->error_len);
+		}
+		buf_add_str(out, "\n");
+	}
+}
+
+static void
 print_dry_run(struct buf *out, const struct once_result *result)
 {
 	const struct job_report *r = result->report;
@@ -76,6 +96,7 @@ print_dry_run(struct buf *out, const struct once_result *result)
 	print_left(out, r);
 	buf_add_str(out, "\n");
 	print_groups(out, result->census);
+	print_samples(out, result->census);
 }
 
 static void

@@ -154,6 +154,11 @@ class Moves(RedriveCase):
         self.assertIn("100  deadline                http.503\n", out)
         self.assertIn("100  attempts_exhausted      http.503\n", out)
         self.assertIn("1  attempts_exhausted      exec.75\n", out)
+        # The first five of them.
+        sample = out.split("such as\n")[1].splitlines()
+        self.assertEqual([line.split()[0] for line in sample],
+                         ["m-0", "m-2", "m-3", "m-5", "m-6"])
+        self.assertIn("  the shop is closed", sample[0])
         self.assertEqual(self.ids_in("orders.dlq"), ids + ["tired"])
         self.assertEqual(self.depth("orders"), 0)
 

@@ -221,6 +221,7 @@ counts_by_reason_and_class(void **state)
 	e.reason = ENVELOPE_REJECTED;
 	census_add(&census, &e);
 	census_sort(&census);
+	assert_int_equal(census.sample_count, 4);
 	assert_int_equal(census.group_count, 3);
 	assert_int_equal(census.groups[0].count, 2);
 	assert_int_equal(census.groups[0].reason, ENVELOPE_DEADLINE);

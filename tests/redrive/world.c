@@ -128,10 +128,10 @@ static void
 add_header(struct buf *json, struct rmq_slice headers, const char *name)
 {
 	struct rmq_header header;
-	struct rmq_slice text;
+	struct rmq_slice text = { NULL, 0 };
 
-	assert_true(rmq_table_find(headers, name, &header) &&
-	    rmq_header_text(&header, &text));
+	assert_true(rmq_table_find(headers, name, &header));
+	assert_true(rmq_header_text(&header, &text));
 	buf_printf(json, ",\"%s\":\"%.*s\"", name + strlen("dlo-"),
 	    (int)text.len, (const char *)text.ptr);
 }
