@@ -17,7 +17,8 @@ take_sample(struct census *census, const struct envelope *e)
 		return;
 	sample = &census->samples[census->sample_count++];
 	sample->id_len = e->id.len < CENSUS_ID_MAX ? e->id.len : CENSUS_ID_MAX;
-	memcpy(sample->id, e->id.ptr, sample->id_len);
+	if (sample->id_len > 0)
+		memcpy(sample->id, e->id.ptr, sample->id_len);
 	sample->error_len =
 	    text_utf8_cut(e->error.ptr, e->error.len, CENSUS_ERROR_MAX);
 	if (sample->error_len > 0)
