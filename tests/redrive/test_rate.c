@@ -106,6 +106,27 @@ time_that_stands_or_runs_back_gives_nothing(void **state)
 	assert_int_equal(rate_wait_us(&rate, 0), 10000);
 }
 
+/* What has gathered at one rate is not lost, and is no burst at another. */
+static void
+another_rate_from_now_on(void **state)
+{
+	struct rate rate;
+
+	(void)state;
+	rate_init(&rate, 1000, 0);
+	(void)run(&rate, 0, SECOND_US, 1000);
+	rate_set(&rate, 10, 2 * SECOND_US);
+	assert_int_equal(run(&rate, 2 * SECOND_US, 1, 1), 1);
+	assert_int_equal(rate_wait_us(&rate, 2 * SECOND_US), SECOND_US / 10);
+	assert_in_range(run(&rate, 2 * SECOND_US, 10 * SECOND_US, 1000), 99,
+	    100);
+	rate_set(&rate, 200, 12 * SECOND_US);
+	assert_in_range(run(&rate, 12 * SECOND_US, 10 * SECOND_US, 1000), 1980,
+	    2020);
+	rate_set(&rate, RATE_UNLIMITED, 22 * SECOND_US);
+	assert_true(run(&rate, 22 * SECOND_US, 1000, 1) > 100000);
+}
+
 int
 main(void)
 {
@@ -114,6 +135,7 @@ main(void)
 		cmocka_unit_test(bursts_are_a_tenth_of_a_second),
 		cmocka_unit_test(says_how_long_to_wait),
 		cmocka_unit_test(time_that_stands_or_runs_back_gives_nothing),
+		cmocka_unit_test(another_rate_from_now_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
