@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * What holds a redrive job in check: the trial (may it go on?), the ramp (how
+ * What holds a redrive job in check: the canary (may it go on?), the ramp (how
  * fast?), and the ledger of what it has sent, told of the same events and
  * asked with one voice. It logs their changes and counts what fails again.
  * Its owner calls watch_tick when watch_due_ms has come.
