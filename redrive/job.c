@@ -631,6 +631,9 @@ job_take_watch(struct job *job)
 {
 	struct watch *watch = job->watch;
 
+	/* It counts, and says no more how fast to go. */
+	if (watch != NULL)
+		watch_hold(watch, true);
 	job->watch = NULL;
 	return watch;
 }

@@ -375,6 +375,106 @@ what_was_seen_is_not_read_again(void **state)
 	world_free(world);
 }
 
+/* Some are well at once, some fail, of some nobody says anything. */
+static enum world_word
+as_chance_will(struct world *world, uint32_t lineage)
+{
+	static const enum world_word words[] = { WORLD_OK, WORLD_OK, WORLD_OK,
+		WORLD_OK, WORLD_OK, WORLD_OK, WORLD_OK, WORLD_RETRY,
+		WORLD_REJECT, WORLD_NOTHING };
+
+	(void)lineage;
+	return words[sim_below(world->loop, array_len(words))];
+}
+
+static void
+trouble(struct world *world)
+{
+	static const char *const states[] = { "open", "half-open", "closed" };
+
+	switch (sim_below(world->loop, 8)) {
+	case 0:
+		sim_net_cut(world->net, 0.5);
+		break;
+	case 1:
+		model_close_a_channel(world->model);
+		break;
+	case 2:
+		model_cancel_consumers(world->model, "dlo.verdicts");
+		break;
+	case 3:
+		model_cancel_consumers(world->model, "orders.dlq");
+		break;
+	case 4:
+		world->healthy = !world->healthy;
+		break;
+	case 5:
+		world_breaker(world, "h:1",
+		    states[sim_below(world->loop, array_len(states))]);
+		break;
+	case 6:
+		world_kill(world);
+		world_start(world, NULL);
+		break;
+	default:
+		world_run(world, (int64_t)sim_below(world->loop, 20000));
+	}
+}
+
+static bool
+dlq_is_empty(const struct world *world)
+{
+	return world_depth(world, "orders.dlq") == 0;
+}
+
+static void
+whatever_happens_nothing_is_lost(void **state)
+{
+	const struct model_trouble some = { .nack = 0.02,
+		.late = 0.2,
+		.vanish = 0.3 };
+	const struct model_trouble none = { 0 };
+	const uint32_t count = 300;
+
+	(void)state;
+	for (uint64_t seed = 2000; seed < 2060; seed++) {
+		struct world *world = world_new(seed,
+		    "{rate: 100, cooldown: 100ms, verdict_timeout: 10s,"
+		    " canary: 3, max_redrives: 1000, abort_above: 0.9,"
+		    " ramp: {start: 20, double_every: 1s},"
+		    " when: [healthy, {every: 10s}]}");
+
+		world->verdict = as_chance_will;
+		world->scan_prefetch =
+		    (uint16_t)(1 + sim_below(world->loop, 50));
+		world_start(world, NULL);
+		world_until(world, world_is_ready);
+		world_bury(world, 1, count, &used_up);
+		world->healthy = true;
+		model_set_trouble(world->model, &some);
+		for (int i = 0; i < 30; i++) {
+			world_run(world, (int64_t)sim_below(world->loop, 2000));
+			if (world->ended) {
+				world_kill(world);
+				world_start(world, NULL);
+			}
+			trouble(world);
+		}
+		model_set_trouble(world->model, &none);
+		world->healthy = true;
+		world->verdict = all_well;
+		world_run(world, 60000);
+		if (world->ended) {
+			world_kill(world);
+			world_start(world, NULL);
+		}
+		world_until(world, dlq_is_empty);
+		for (uint32_t n = 1; n <= count; n++)
+			assert_true(model_safe_copies(world->model, n) > 0);
+		world_free(world);
+	}
+}
+
 int
 main(void)
 {
@@ -393,6 +493,7 @@ main(void)
 		cmocka_unit_test(the_canary_waits_while_the_breaker_is_open),
 		cmocka_unit_test(moves_as_many_as_asked_for),
 		cmocka_unit_test(what_was_seen_is_not_read_again),
+		cmocka_unit_test(whatever_happens_nothing_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
