@@ -23,10 +23,11 @@
  * writer; of two the higher one counts and the lower one is acked away. The
  * active one writes each unfinished record of others anew with epoch + 1, and
  * `owned` comes when that copy is confirmed and has come back: only now may it
- * be acted on. A write that is confirmed and does not come back means that
- * another one is active: the session leaves. A record has one write under way
- * at a time. Those that have ended are kept for a while, so that a late copy
- * revives nothing.
+ * be acted on. What others wrote and comes behind the marker is late: it can
+ * bring a record that nobody knew, but changes none. A write that is confirmed
+ *and does not come back means that another one is active: the session leaves. A
+ *record has one write under way at a time. Those that have ended are kept for a
+ *while, so that a late copy revives nothing.
  *
  * States, hellos and markers are believed only from trusted users; requests
  * come from whoever may publish to `dlo.control`. What is none of these is
@@ -40,9 +41,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_KEY_MAX	    80
+#define BOARD_KEY_SPACE	    80
 #define BOARD_WRITER_SPACE  96
-#define BOARD_MESSAGE_BYTES (64 * 1024) /* a longer one is junk */
+#define BOARD_MESSAGE_BYTES (256 * 1024) /* a longer one is junk */
 
 struct board;
 
@@ -57,9 +58,9 @@ const char *board_state_name(enum board_state);
 
 /* 0: the default in brackets. Times in milliseconds. */
 struct board_options {
-	const char *instance; /* unique to this process; copied */
-	size_t ended_max;     /* ended records kept at most (1,000) */
-	int64_t ended_keep_ms;	 /* and for so long (7 days) */
+	const char *instance;	  /* unique to this process; copied */
+	size_t ended_max;	  /* ended records kept at most (1,000) */
+	int64_t ended_keep_ms;	  /* and for so long (7 days) */
 	int64_t rewrite_after_ms; /* nothing is held for longer (5 min) */
 	int64_t echo_ms; /* from a write's confirm to its coming back (60 s) */
 };
@@ -69,8 +70,8 @@ struct board_delivery {
 	uint64_t tag;
 	const void *body;
 	size_t len;
-	const char *user; /* the broker-checked user_id; NULL: none */
-	bool trusted;	  /* it is our own or a trusted one */
+	const char *user;	/* the broker-checked user_id; NULL: none */
+	bool trusted;		/* it is our own or a trusted one */
 	const char *message_id; /* NULL: none */
 };
 
@@ -92,17 +93,16 @@ struct board_cbs {
 	 * Publish this to the jobs queue, mandatory, and tell board_confirmed
 	 * with the token.
 	 */
-	void (*publish)(void *arg, uint64_t token, const char *body,
-	    size_t len);
+	void (
+	    *publish)(void *arg, uint64_t token, const char *body, size_t len);
 	void (*ack)(void *arg, uint64_t tag);
-	/* Close the channel; board_lost must follow, and later a new one. */
+	/* Close the channel; board_lost must follow, but not at once. */
 	void (*leave)(void *arg, const char *why);
 	/* It is active now, all that was in the queue is known; or not. */
 	void (*active)(void *arg, bool active);
 	/*
-	 * A record that another one wrote (or we did, before a loss); called
-	 * again when a higher copy comes. Ended: `ended_ms` is not 0. Not to be
-	 * acted on before `owned`.
+	 * A record that another one wrote (or we did, before a loss). Ended:
+	 * `ended_ms` is not 0. Not to be acted on before `owned`.
 	 */
 	void (*found)(void *arg, const char *key, const json_t *data,
 	    int64_t ended_ms);
@@ -120,12 +120,12 @@ struct board *board_new(const struct board_options *, const struct board_cbs *,
 void board_free(struct board *);
 
 /* The channel is open and about to consume; publishes the hello. */
-void board_joined(struct board *, int64_t now_ms);
+void board_joined(struct board *);
 /* It is gone. All records are forgotten: the truth is in the broker. */
 void board_lost(struct board *);
 /* A message of the channel's one consumer. */
 void board_delivered(struct board *, const struct board_delivery *,
-    int64_t now_ms, int64_t wall_ms);
+    int64_t now_ms);
 /* What became of a publish; not `ok`: nacked or returned. */
 void board_confirmed(struct board *, uint64_t token, bool ok, int64_t now_ms);
 /* To be called about once a second. */
@@ -134,27 +134,24 @@ void board_tick(struct board *, int64_t now_ms, int64_t wall_ms);
 /*
  * Writes a record: a new one or the next version of one. Its owner is told
  * with `owned` the first time. While a write of it is under way only the
- * newest of further ones is kept. `ended_ms` (wall clock) not 0: for good.
- * Only while active; `data` is borrowed.
+ * newest of further ones is kept. `ended_ms` (wall clock) not 0: it has ended.
+ * Only while active; `data` is copied.
  */
 void board_put(struct board *, const char *key, const json_t *data,
-    int64_t ended_ms, int64_t now_ms);
+    int64_t ended_ms);
 /*
  * A request is dealt with: acks it, when all that was put under `key` so far
  * is in the queue; at once when `key` is NULL or nothing is under way.
  */
 void board_settle(struct board *, uint64_t tag, const char *key);
-/*
- * Appends the message that passes a request on to the active one: `body` plus
- * who wants it and from where. For any trusted publisher.
- */
-char *board_request_text(const json_t *body);
-
 enum board_state board_state(const struct board *);
 /* Whether the record may be acted on. */
 bool board_owns(const struct board *, const char *key);
 /* Whether all that was put under that key is in the queue. */
 bool board_is_settled(const struct board *, const char *key);
+/* Of its newest copy; false: there is no such record. */
+bool board_stamp(const struct board *, const char *key, uint64_t *epoch,
+    uint64_t *version);
 /* Messages held unacked. */
 size_t board_held(const struct board *);
 

@@ -8,6 +8,10 @@ redrive_libredrive_a_SOURCES = \
 	redrive/action.h \
 	redrive/args.c \
 	redrive/args.h \
+	redrive/board.c \
+	redrive/board.h \
+	redrive/board_wire.c \
+	redrive/board_wire.h \
 	redrive/canary.c \
 	redrive/canary.h \
 	redrive/census.c \

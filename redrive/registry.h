@@ -50,9 +50,10 @@ struct registry_job {
 	uint64_t max;	/* letters to move at most; 0: no limit */
 	int64_t canary; /* -1: the pipeline's */
 	bool dry_run, force;
-	const char *trigger; /* "healthy", "every", "cron", "operator", "once" */
-	const char *who;     /* user; "" when nobody did */
-	const char *from;    /* "dlo.control", "api 127.0.0.1", "once h:1" */
+	const char
+	    *trigger;	  /* "healthy", "every", "cron", "operator", "once" */
+	const char *who;  /* user; "" when nobody did */
+	const char *from; /* "dlo.control", "api 127.0.0.1", "once h:1" */
 
 	enum registry_state state;
 	/* Times: wall clock in ms; 0: not yet. */
@@ -69,14 +70,15 @@ struct registry_job {
 /* Why something was not done. */
 enum registry_refusal {
 	REGISTRY_DONE,	    /* done: the job is in the list */
-	REGISTRY_PASSED_ON, /* sent to the active daemon; its answer is unknown */
+	REGISTRY_PASSED_ON, /* sent to the active daemon; its answer is unknown
+			     */
 	REGISTRY_OFFLINE,   /* no connection to the broker: try again */
 	REGISTRY_STARTING,  /* the jobs are being read: try again */
 	REGISTRY_INVALID,   /* the request makes no sense: see the text */
 	REGISTRY_NO_PIPELINE,
-	REGISTRY_BUSY,	  /* another job runs on that pipeline: see job */
-	REGISTRY_OFF,	  /* redriving is turned off */
-	REGISTRY_NO_JOB,  /* no job has that id (any more) */
+	REGISTRY_BUSY,	   /* another job runs on that pipeline: see job */
+	REGISTRY_OFF,	   /* redriving is turned off */
+	REGISTRY_NO_JOB,   /* no job has that id (any more) */
 	REGISTRY_TOO_LATE, /* it has ended */
 };
 /* "done", "passed_on", "offline", …: for `code` in an answer. */

@@ -35,3 +35,6 @@ tests_redrive_test_job_LDADD = tests/sim/libsim.a $(redrive_test_libs)
 noinst_PROGRAMS += tests/redrive/ordered
 tests_redrive_ordered_SOURCES = tests/redrive/ordered.c
 tests_redrive_ordered_LDADD = $(REDRIVE_LIBS)
+check_PROGRAMS += tests/redrive/test_board
+tests_redrive_test_board_SOURCES = tests/redrive/test_board.c tests/unit.h
+tests_redrive_test_board_LDADD = $(redrive_test_libs)
