@@ -54,3 +54,10 @@ digest_end(struct digest *d, uint8_t out[DIGEST_BYTES])
 	d->good = d->good && EVP_DigestFinal_ex(d->ctx, out, NULL) == 1;
 	return d->good ? 0 : -1;
 }
+
+int
+digest_once(const void *bytes, size_t len, uint8_t out[DIGEST_BYTES])
+{
+	return EVP_Digest(bytes, len, out, NULL, EVP_sha256(), NULL) == 1 ? 0
+									  : -1;
+}

@@ -26,5 +26,8 @@ void digest_start(struct digest *);
 void digest_add(struct digest *, const void *bytes, size_t len);
 /* -1: the library refused some step; `out` is then of no use. */
 int digest_end(struct digest *, uint8_t out[DIGEST_BYTES]) must_use;
+/* Of these bytes alone, as sha256sum has it; -1 as above. */
+int digest_once(const void *bytes, size_t len,
+    uint8_t out[DIGEST_BYTES]) must_use;
 
 #endif
