@@ -102,8 +102,10 @@ model_message_new(struct model *model, const char *exchange, const char *key,
 	snprintf(message->key, sizeof(message->key), "%s", key);
 	buf_add(&message->props, props.bytes, props.len);
 	buf_add(&message->body, body.bytes, body.len);
-	/* What is too short has no lineage, nor has JSON: that is an event. */
-	message->is_copy = body.len >= 4 && *(const char *)body.bytes != '{';
+	/* What is too short has no lineage, nor has JSON: that is talk. */
+	message->is_talk =
+	    body.len > 0 && ((const uint8_t *)body.bytes)[0] == '{';
+	message->is_copy = body.len >= 4 && !message->is_talk;
 	if (message->is_copy)
 		memcpy(id, body.bytes, 4);
 	message->lineage = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 |
@@ -140,6 +142,7 @@ entry_free(struct model_entry *entry)
 	struct model *model = entry->queue->model;
 	struct model_message *message = entry->message;
 
+	model->talk -= message->is_talk;
 	message->fate->entries--;
 	if (message->fate->confirmed)
 		--*safe_slot(model, message->lineage);
@@ -162,12 +165,23 @@ queue_add(struct model_queue *queue, struct model_message *message)
 	entry->due_us = ttl_ms < 0
 	    ? INT64_MAX
 	    : loop_now_us(queue->model->loop) + ttl_ms * 1000;
+	queue->model->talk += message->is_talk;
 	message->refs++;
 	message->fate->entries++;
 	if (message->fate->confirmed)
 		++*safe_slot(queue->model, message->lineage);
 	TAILQ_INSERT_TAIL(&queue->ready, entry, link);
 	queue->ready_count++;
+}
+
+/* How long it has been in alarm in all. */
+static int64_t
+alarm_us(const struct model *model)
+{
+	return model->alarm_us +
+	    (model->alarm_since_us != 0
+		    ? loop_now_us(model->loop) - model->alarm_since_us
+		    : 0);
 }
 
 /* A consumer lets go of it, in one way or the other. */
@@ -177,6 +191,9 @@ check_hold(const struct model_entry *entry)
 	struct model *model = entry->queue->model;
 	int64_t held_us = loop_now_us(model->loop) - entry->taken_us;
 
+	/* Who publishes and acks on one connection can do neither then. */
+	if (entry->message->is_talk)
+		held_us -= alarm_us(model) - entry->alarm_us;
 	if (model->hold_max_us != 0 && held_us > model->hold_max_us)
 		model_violation(model,
 		    "message %u of %s was unacked for %lld s",
@@ -206,6 +223,10 @@ model_entry_requeue(struct model_entry *entry)
 	entry->redelivered = true;
 	entry->returns++;
 	queue->unacked_count--;
+	if (queue->stream) {
+		entry_free(entry);
+		return;
+	}
 	if (queue->deleted) {
 		entry_delete(entry);
 		return;
@@ -226,12 +247,14 @@ model_entry_ack(struct model_entry *entry)
 	struct model_queue *queue = entry->queue;
 	struct model *model = queue->model;
 	uint32_t lineage = entry->message->lineage;
+	bool is_copy = entry->message->is_copy;
 
 	check_hold(entry);
 	queue->unacked_count--;
 	entry_free(entry);
-	model->hooks->acked(model->arg, lineage, queue->name,
-	    model_safe_copies(model, lineage));
+	if (is_copy)
+		model->hooks->acked(model->arg, lineage, queue->name,
+		    model_safe_copies(model, lineage));
 }
 
 /* Dead-lettering. */
@@ -407,24 +430,63 @@ queue_expire(void *arg)
 		    entry->due_us - loop_now_us(loop));
 }
 
+/* A copy of each message that a consumer has not had, as far as it has room. */
+static void
+stream_pump(struct model_queue *queue)
+{
+	struct model_consumer *consumer;
+	struct model_entry *entry, *copy;
+
+	TAILQ_FOREACH(consumer, &queue->consumers, of_queue) {
+		TAILQ_FOREACH(entry, &queue->ready, link) {
+			if (entry->place < consumer->next_place)
+				continue;
+			if (consumer->unacked == consumer->prefetch)
+				break;
+			copy = xcalloc(1, sizeof(*copy));
+			copy->message = entry->message;
+			copy->queue = queue;
+			queue->model->talk += copy->message->is_talk;
+			copy->message->refs++;
+			copy->message->fate->entries++;
+			copy->taken_us = loop_now_us(queue->model->loop);
+			copy->alarm_us = alarm_us(queue->model);
+			consumer->next_place = entry->place + 1;
+			consumer->unacked++;
+			queue->unacked_count++;
+			model_wire_deliver(consumer, copy);
+		}
+	}
+}
+
 void
 model_queue_pump(struct model_queue *queue)
 {
 	struct model_consumer *consumer;
 	struct model_entry *entry;
 
+	if (queue->stream) {
+		stream_pump(queue);
+		return;
+	}
 	queue_expire(queue);
 	while ((entry = TAILQ_FIRST(&queue->ready)) != NULL) {
 		TAILQ_FOREACH(consumer, &queue->consumers, of_queue) {
 			if (consumer->unacked < consumer->prefetch)
 				break;
+			if (queue->single_active)
+				return;
 		}
 		if (consumer == NULL)
 			return;
 		entry->taken_us = loop_now_us(queue->model->loop);
+		entry->alarm_us = alarm_us(queue->model);
 		/* Fair: the one that was served goes to the end. */
-		TAILQ_REMOVE(&queue->consumers, consumer, of_queue);
-		TAILQ_INSERT_TAIL(&queue->consumers, consumer, of_queue);
+		if (!queue->single_active) {
+			TAILQ_REMOVE(&queue->consumers, consumer, of_queue);
+			TAILQ_INSERT_TAIL(&queue->consumers, consumer,
+			    of_queue);
+		}
 		TAILQ_REMOVE(&queue->ready, entry, link);
 		queue->ready_count--;
 		queue->unacked_count++;
@@ -657,10 +719,14 @@ queue_argument(struct model_queue *queue, const amqp_table_entry_t *arg)
 		queue->ttl_ms = field_int(&arg->value);
 	else if (strcmp(key, "x-max-length") == 0)
 		queue->max_length = field_int(&arg->value);
+	else if (strcmp(key, "x-single-active-consumer") == 0)
+		queue->single_active = arg->value.value.boolean;
 	if (arg->value.kind != AMQP_FIELD_KIND_UTF8)
 		return;
 	field_text(&arg->value, text, sizeof(text));
-	if (strcmp(key, "x-dead-letter-exchange") == 0) {
+	if (strcmp(key, "x-queue-type") == 0) {
+		queue->stream = strcmp(text, "stream") == 0;
+	} else if (strcmp(key, "x-dead-letter-exchange") == 0) {
 		queue->has_dlx = true;
 		snprintf(queue->dlx, sizeof(queue->dlx), "%s", text);
 	} else if (strcmp(key, "x-dead-letter-routing-key") == 0) {
@@ -961,6 +1027,8 @@ model_close_a_channel(struct model *model)
 void
 model_block(struct model *model, bool on)
 {
+	model->alarm_us = alarm_us(model);
+	model->alarm_since_us = on ? loop_now_us(model->loop) : 0;
 	model_wire_block(model->wire, on);
 }
 
@@ -1006,7 +1074,7 @@ model_total(const struct model *model)
 
 	TAILQ_FOREACH(queue, &model->queues, link)
 		total += model_depth(model, queue->name);
-	return total;
+	return total - model->talk;
 }
 
 void

@@ -10,6 +10,7 @@
  *
  * A message's lineage is the big-endian number in the first four bytes of its
  * body: all copies of a message share it, and the model counts the safe ones.
+ * A body that begins as JSON does has none: it is the daemons' own talk.
  */
 #ifndef DLO_TESTS_MODEL_H
 #define DLO_TESTS_MODEL_H
@@ -106,7 +107,7 @@ void model_unbind(struct model *, const char *exchange, bool away);
 bool model_is_alone(const struct model *);
 /* Copies in the queue: ready, unacked, or stuck in dead-lettering. */
 size_t model_depth(const struct model *, const char *queue);
-/* Copies of all queues. */
+/* Copies of all queues, without the daemons' own talk. */
 size_t model_total(const struct model *);
 /* Confirmed copies of a lineage. */
 unsigned model_safe_copies(const struct model *, uint32_t lineage);

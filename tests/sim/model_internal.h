@@ -33,7 +33,8 @@ struct model_message {
 	unsigned refs;
 	struct model_fate *fate;
 	uint32_t lineage;
-	bool is_copy; /* its body is long enough to have one */
+	bool is_talk; /* of the daemons: JSON */
+	bool is_copy; /* a letter: its body is long enough to have one */
 	char exchange[256], key[256];
 	struct buf props, body;
 	int64_t expiration_ms; /* -1: none */
@@ -51,6 +52,7 @@ struct model_entry {
 	struct model_consumer *consumer; /* NULL: cancelled meanwhile */
 	uint64_t tag;
 	int64_t taken_us; /* unacked since */
+	int64_t alarm_us; /* alarm_us of the model then */
 };
 TAILQ_HEAD(model_entries, model_entry);
 
@@ -61,6 +63,7 @@ struct model_consumer {
 	struct model_channel *channel;
 	char tag[256];
 	unsigned prefetch, unacked;
+	uint64_t next_place; /* of a stream */
 };
 TAILQ_HEAD(model_consumers, model_consumer);
 
@@ -73,7 +76,9 @@ struct model_queue {
 	bool has_dlx, at_least_once, reject_publish;
 	char dlx[256], dlk[256];
 	bool has_dlk;
-	bool deleted; /* kept for what is unacked */
+	bool single_active; /* the first consumer alone is served */
+	bool stream;	    /* keeps all; each consumer reads from the last */
+	bool deleted;	    /* kept for what is unacked */
 	uint64_t next_place;
 	struct model_entries ready, stuck;
 	size_t ready_count, unacked_count, stuck_count;
@@ -139,7 +144,10 @@ struct model {
 	struct model_wire *wire;
 	unsigned *safe; /* confirmed copies by lineage */
 	size_t safe_space;
-	int64_t hold_max_us; /* 0: none */
+	size_t talk;		/* entries that are no letters */
+	int64_t alarm_us;	/* time in alarm, up to the last one's end */
+	int64_t alarm_since_us; /* 0: there is none */
+	int64_t hold_max_us;	/* 0: none */
 	struct model_load load;
 	amqp_pool_t pool;
 };

@@ -470,6 +470,8 @@ on_consume(struct model_channel *channel, const amqp_basic_consume_t *args)
 		snprintf(consumer->tag, sizeof(consumer->tag), "ctag-%u-%llu",
 		    channel->number,
 		    (unsigned long long)loop_random(model->loop));
+	if (queue->next_place > 0)
+		consumer->next_place = queue->next_place - 1;
 	TAILQ_INSERT_TAIL(&queue->consumers, consumer, of_queue);
 	TAILQ_INSERT_TAIL(&channel->consumers, consumer, of_channel);
 	ok.consumer_tag = amqp_cstring_bytes(consumer->tag);
@@ -515,6 +517,7 @@ on_queue_declare(struct model_channel *channel,
 {
 	struct model *model = channel->conn->wire->model;
 	amqp_queue_declare_ok_t ok = { args->queue, 0, 0 };
+	struct model_consumer *consumer;
 	struct model_queue *queue;
 	char name[256];
 
@@ -534,6 +537,8 @@ on_queue_declare(struct model_channel *channel,
 	}
 	queue = model_queue_find(model, name);
 	ok.message_count = (uint32_t)queue->ready_count;
+	TAILQ_FOREACH(consumer, &queue->consumers, of_queue)
+		ok.consumer_count++;
 	send_method(channel->conn, channel->number,
 	    AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
 }
