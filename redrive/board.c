@@ -433,6 +433,8 @@ board_delivered(struct board *b, const struct board_delivery *delivery,
 		return;
 	if (b->state == BOARD_STANDBY) {
 		board_enter(b, BOARD_READING);
+		/* It may have been given to the one that was active. */
+		b->hello.token = 0;
 		start_write(b, &b->marker,
 		    board_wire_sign("marker", b->writer));
 	}
@@ -466,7 +468,9 @@ on_unconfirmed(struct board *b, uint64_t token)
 			return;
 		}
 	}
-	if (token == b->hello.token || token == b->marker.token)
+	if (token == b->hello.token && b->state > BOARD_STANDBY)
+		b->hello.token = 0; /* board_tick says it again */
+	else if (token == b->hello.token || token == b->marker.token)
 		leave(b, "the jobs queue takes no message");
 }
 
@@ -512,9 +516,9 @@ forget(struct board *b, struct record *record)
 	b->cbs->forgotten(b->arg, key);
 }
 
-/* Ended ones that are too old, or of too many the oldest. */
-static void
-forget_some(struct board *b, int64_t wall_ms)
+/* Drops ended ones that are too old; the oldest of too many that are left. */
+static struct record *
+forget_old(struct board *b, int64_t wall_ms)
 {
 	struct record *record, *next, *oldest = NULL;
 	size_t ended = 0;
@@ -532,10 +536,7 @@ forget_some(struct board *b, int64_t wall_ms)
 		if (oldest == NULL || record->ended_ms < oldest->ended_ms)
 			oldest = record;
 	}
-	if (ended <= b->options.ended_max)
-		return;
-	forget(b, oldest);
-	forget_some(b, wall_ms);
+	return ended > b->options.ended_max ? oldest : NULL;
 }
 
 static bool
@@ -555,20 +556,26 @@ board_tick(struct board *b, int64_t now_ms, int64_t wall_ms)
 		leave(b, "our own message was given to another daemon");
 		return;
 	}
-	if (b->has_lease && is_due(b, b->lease_since_ms, now_ms) &&
+	if ((!b->has_lease || is_due(b, b->lease_since_ms, now_ms)) &&
 	    (b->hello.token == 0 || b->hello.back))
 		say_hello(b);
 	if (b->state != BOARD_ACTIVE)
 		return;
-	forget_some(b, wall_ms);
+	while ((record = forget_old(b, wall_ms)) != NULL)
+		forget(b, record);
 	TAILQ_FOREACH(record, &b->records, entry) {
 		if (is_lost(b, &record->write, now_ms)) {
 			leave(b, "our own job was given to another daemon");
 			return;
 		}
-		if (record->put > record->safe ||
-		    (record->held && is_due(b, record->held_since_ms, now_ms)))
+		/* One that is back needs no confirm to be written anew. */
+		if (record->held && is_due(b, record->held_since_ms, now_ms)) {
+			if (record->write.back)
+				record->write.token = 0;
 			record_write(b, record);
+		} else if (record->put > record->safe) {
+			record_write(b, record);
+		}
 	}
 }
 

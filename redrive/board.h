@@ -77,8 +77,8 @@ struct board_delivery {
 
 /* A message that wants something done; gone when the callback returns. */
 struct board_request {
-	uint64_t tag; /* for board_settle */
-	const json_t *body;
+	uint64_t tag;		/* for board_settle */
+	json_t *body;		/* borrowed */
 	const char *user;	/* NULL: nobody knows */
 	bool trusted;		/* what the body says of who and where counts */
 	const char *message_id; /* NULL: none */

@@ -41,6 +41,9 @@
 /* What was given back so long ago others may have touched. */
 #define KNOWN_MS 1000
 
+/* Between looks for what a lost daemon may still hold. */
+#define UNSURE_LOOK_MS 1000
+
 /* Between passes that broke, so that a sick queue is not hammered. */
 static const struct backoff broken_backoff = { 1000, 2, 60000, 0 };
 
@@ -289,13 +292,25 @@ is_waiting(const struct job *job)
 	return job->watch != NULL && watch_state(job->watch) == CANARY_WAITING;
 }
 
+/* A lost daemon may hold letters that nobody sees: when to look again. */
+static int64_t
+unsure_ms(const struct job *job)
+{
+	int64_t left_ms =
+	    job->options.order.unsure_until_ms - loop_now_ms(job->loop);
+
+	if (job->pass.moved > 0 || left_ms <= 0)
+		return 0;
+	return left_ms < UNSURE_LOOK_MS ? left_ms : UNSURE_LOOK_MS;
+}
+
 /* Whether a pass that was not broken off leaves nothing to come back for. */
 static void
 judge_pass(struct job *job, bool cut)
 {
 	char why[REPORT_WHY_SPACE];
 
-	if (job->pass.moved > 0 || job->pass.looking)
+	if (job->pass.moved > 0 || job->pass.looking || unsure_ms(job) > 0)
 		return;
 	/* Not before it is known how those fare that were moved before. */
 	if (job->watch != NULL && watch_state(job->watch) != CANARY_OPEN &&
@@ -345,6 +360,8 @@ pass_done(struct job *job)
 	job->broken = job->pass.broken ? job->broken + 1 : 0;
 	if (job->broken > 0)
 		wait_ms = backoff_delay_ms(&broken_backoff, job->broken, 0);
+	else
+		wait_ms = unsure_ms(job);
 	if (job->pass.over && !job->pass.release) {
 		if (job->pass.looking)
 			watch_looked(job->watch);
@@ -522,14 +539,18 @@ set_up(struct job *job)
 	struct mover_options mover = { options->env, options->conf,
 		options->names, job->report.id, order->rate, NULL };
 
-	report_make_id(&job->report, wall_ms, loop_random(job->loop));
+	if (order->id != NULL)
+		(void)snprintf(job->report.id, sizeof(job->report.id), "%s",
+		    order->id);
+	else
+		report_make_id(&job->report, wall_ms, loop_random(job->loop));
 	job->report.action = order->action;
 	job->watch = make_watch(options, job->report.id);
 	job->sift = (struct sift){
 		.env = options->env,
 		.work_queue = options->conf->queue,
 		.judge = { order->action, order->filter, job->report.id,
-		    wall_ms,
+		    order->snapshot_ms != 0 ? order->snapshot_ms : wall_ms,
 		    order->force ? UINT32_MAX
 				 : options->conf->redrive.max_redrives },
 		.census = order->census,

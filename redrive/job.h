@@ -62,6 +62,14 @@ struct job_order {
 	uint32_t canary;       /* else as configured; 0: none */
 	bool force;	       /* parks nothing, however often redriven */
 	struct census *census; /* not NULL: a dry run, counted here */
+	/* Of a job that was begun elsewhere; NULL and 0: a new one. */
+	const char *id;
+	int64_t snapshot_ms; /* takes what was dead then; wall clock */
+	/*
+	 * The broker may give back until then what a lost daemon held: an empty
+	 * queue is no end before. Monotonic; 0: nothing is awaited.
+	 */
+	int64_t unsure_until_ms;
 };
 
 /* Why a job stands still; each reason has to go. */

@@ -21,7 +21,7 @@
 struct lane {
 	struct lane_options options;
 	const struct conf_pipeline *conf;
-	lane_ended_cb *ended;
+	const struct lane_cbs *cbs;
 	void *arg;
 	struct loop *loop;
 	struct topology_pipeline_names names;
@@ -35,6 +35,11 @@ struct lane {
 	struct watch *watch;
 	bool breaker_open;
 	bool said_limit; /* see say_limit */
+	bool automatic;	 /* ... of a trigger */
+	unsigned asked;	 /* trigger's reasons for a job that has not begun */
+	bool enabled;
+	bool healthy;
+	int64_t healthy_since_ms; /* wall clock */
 	double progress;
 	int64_t oldest_ms; /* when the oldest died; 0: there is none */
 	bool alerted;
@@ -67,9 +72,10 @@ job_ended(void *arg)
 	lane->refused = report.code;
 	if (report.oldest_ms != 0)
 		lane->oldest_ms = report.oldest_ms;
-	trigger_ended(&lane->trigger, loop_now_ms(lane->loop));
+	if (lane->automatic)
+		trigger_ended(&lane->trigger, loop_now_ms(lane->loop));
 	job_changed(lane);
-	lane->ended(lane->arg, lane, &report);
+	lane->cbs->ended(lane->arg, lane, &report);
 	consider(lane);
 }
 
@@ -91,28 +97,6 @@ say_limit(struct lane *lane, const struct job_order *order)
 	    LOG_STR("hint", "dlo topology check sees limits that drop"));
 }
 
-static void
-start_job(struct lane *lane, const char *trigger, const struct job_order *order)
-{
-	static const struct job_cbs cbs = { job_changed, job_ended };
-	const struct job_options options = {
-		.env = lane->options.env,
-		.conf = lane->conf,
-		.names = &lane->names,
-		.order = *order,
-		.tally = &lane->tally,
-		.trigger = trigger,
-	};
-
-	say_limit(lane, order);
-	watch_free(lane->watch);
-	lane->watch = NULL;
-	lane->job = job_new(&options, &cbs, lane);
-	if (lane->breaker_open)
-		lane_breaker(lane, true);
-	job_link(lane->job, lane->conn);
-}
-
 /* Is a job to start now, and if not, when is that to be asked again? */
 static void
 consider(void *arg)
@@ -120,14 +104,16 @@ consider(void *arg)
 	struct lane *lane = arg;
 	int64_t now_ms = loop_now_ms(lane->loop);
 	int64_t due_ms;
-	const struct job_order order = { .filter = &lane->conf->redrive.only };
 	unsigned reasons;
 
 	if (lane->conn == NULL || lane->job != NULL)
 		return;
 	reasons = trigger_take(&lane->trigger, now_ms);
 	if (reasons != 0) {
-		start_job(lane, trigger_name(reasons), &order);
+		if (lane->cbs->fired(lane->arg, lane, trigger_name(reasons)))
+			lane->asked = reasons;
+		else
+			trigger_put_back(&lane->trigger, reasons);
 		return;
 	}
 	due_ms = trigger_due_ms(&lane->trigger, now_ms);
@@ -173,23 +159,23 @@ on_depth(void *arg, int64_t ready)
 }
 
 struct lane *
-lane_new(const struct lane_options *options, lane_ended_cb *ended, void *arg)
+lane_new(const struct lane_options *options, const struct lane_cbs *cbs,
+    void *arg)
 {
 	struct lane *lane = xcalloc(1, sizeof(*lane));
 
 	lane->options = *options;
 	lane->conf = options->pipeline;
-	lane->ended = ended;
+	lane->cbs = cbs;
 	lane->arg = arg;
 	lane->loop = options->env->loop;
 	topology_pipeline_names_init(&lane->names, options->conf,
 	    options->pipeline);
 	tally_pipeline_init(&lane->tally, options->tally, lane->conf->name);
 	trigger_init(&lane->trigger, &lane->conf->redrive,
-	    options->automatic && options->conf->features.redrive,
 	    loop_now_ms(lane->loop));
 	lane->timer = loop_timer_new(lane->loop, consider, lane);
-	if (options->automatic)
+	if (options->watches)
 		lane->depth =
 		    depth_new(lane->loop, lane->names.dead, on_depth, lane);
 	return lane;
@@ -214,12 +200,19 @@ lane_pipeline(const struct lane *lane)
 	return lane->conf;
 }
 
+/* A daemon that stands by does not see what the active one holds. */
+static void
+link_depth(struct lane *lane)
+{
+	if (lane->depth != NULL)
+		depth_link(lane->depth, lane->enabled ? lane->conn : NULL);
+}
+
 void
 lane_link(struct lane *lane, struct rmq_conn *conn)
 {
 	lane->conn = conn;
-	if (lane->depth != NULL)
-		depth_link(lane->depth, conn);
+	link_depth(lane);
 	if (lane->job != NULL)
 		job_link(lane->job, conn);
 	consider(lane);
@@ -229,6 +222,9 @@ void
 lane_health(struct lane *lane, bool healthy)
 {
 	trigger_health(&lane->trigger, healthy);
+	if (healthy && !lane->healthy)
+		lane->healthy_since_ms = loop_wall_ms(lane->loop);
+	lane->healthy = healthy;
 	if (lane->job != NULL && healthy)
 		job_resume(lane->job, JOB_PAUSE_PROBE);
 	else if (lane->job != NULL)
@@ -258,17 +254,87 @@ lane_heard(struct lane *lane, const struct news *news)
 }
 
 void
-lane_run(struct lane *lane, const struct job_order *order)
+lane_enable(struct lane *lane, int64_t last_job_ms)
 {
-	start_job(lane, "once", order);
+	lane->enabled = true;
+	trigger_enable(&lane->trigger, loop_now_ms(lane->loop),
+	    last_job_ms != 0 && last_job_ms >= lane->healthy_since_ms);
+	link_depth(lane);
+	consider(lane);
+}
+
+void
+lane_disable(struct lane *lane)
+{
+	lane->enabled = false;
+	/* A job that has not begun may have got lost. */
+	trigger_put_back(&lane->trigger, lane->asked);
+	lane->asked = 0;
+	trigger_disable(&lane->trigger);
+	loop_timer_stop(lane->loop, lane->timer);
+	job_free(lane->job);
+	lane->job = NULL;
+	job_changed(lane);
+	link_depth(lane);
+}
+
+void
+lane_nudge(struct lane *lane)
+{
+	consider(lane);
+}
+
+void
+lane_run(struct lane *lane, const struct lane_run *run)
+{
+	static const struct job_cbs cbs = { job_changed, job_ended };
+	const struct job_options options = {
+		.env = lane->options.env,
+		.conf = lane->conf,
+		.names = &lane->names,
+		.order = run->order,
+		.tally = &lane->tally,
+		.trigger = run->trigger,
+	};
+
+	lane->automatic = run->automatic;
+	if (run->automatic)
+		lane->asked = 0;
+	say_limit(lane, &run->order);
+	watch_free(lane->watch);
+	lane->watch = NULL;
+	lane->job = job_new(&options, &cbs, lane);
+	if (lane->breaker_open)
+		lane_breaker(lane, true);
+	if (run->automatic && !lane->healthy)
+		job_pause(lane->job, JOB_PAUSE_PROBE,
+		    "the downstream is not healthy");
+	job_link(lane->job, lane->conn);
+}
+
+void
+lane_hold(struct lane *lane, bool on, const char *why)
+{
+	if (lane->job != NULL && on)
+		job_pause(lane->job, JOB_PAUSE_OPERATOR, why);
+	else if (lane->job != NULL)
+		job_resume(lane->job, JOB_PAUSE_OPERATOR);
 }
 
 void
 lane_stop(struct lane *lane, enum job_end end, const char *why)
 {
-	lane->trigger.enabled = false;
 	if (lane->job != NULL)
 		job_stop(lane->job, end, why);
+}
+
+bool
+lane_report(const struct lane *lane, struct job_report *report)
+{
+	if (lane->job == NULL)
+		return false;
+	job_report(lane->job, report);
+	return true;
 }
 
 bool

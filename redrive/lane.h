@@ -25,16 +25,23 @@ struct lane_options {
 	const struct conf *conf;
 	const struct conf_pipeline *pipeline;
 	struct tally *tally;
-	bool automatic; /* starts jobs by itself, and watches the depth */
+	bool watches; /* the depth, while it is on */
 };
 
-/*
- * A job has ended; the report is gone on return. From the loop, never inside
- * a call.
- */
-typedef void lane_ended_cb(void *arg, struct lane *, const struct job_report *);
+/* From the loop, never inside a call. */
+struct lane_cbs {
+	/* A job has ended; the report is gone on return. */
+	void (*ended)(void *arg, struct lane *, const struct job_report *);
+	/*
+	 * A trigger has fired, or several: make a job of it, and lane_run it
+	 * then. False: not now.
+	 */
+	bool (*fired)(void *arg, struct lane *, const char *trigger);
+};
 
-struct lane *lane_new(const struct lane_options *, lane_ended_cb *, void *arg);
+/* `cbs` must outlive it. */
+struct lane *lane_new(const struct lane_options *, const struct lane_cbs *,
+    void *arg);
 /* Lets go of everything at once; NULL is fine. Not from its callback. */
 void lane_free(struct lane *);
 
@@ -50,12 +57,29 @@ void lane_breaker(struct lane *, bool open);
 void lane_heard(struct lane *, const struct news *);
 
 /*
- * Starts a job now, whatever the health; there must be none. What the order
- * points to must outlive the job.
+ * On: this daemon is the active one. Triggers fire; the downstream's becoming
+ * healthy counts if no job has been made since.
  */
-void lane_run(struct lane *, const struct job_order *);
-/* Ends the job, if there is one, and starts none any more. */
+void lane_enable(struct lane *, int64_t last_job_ms);
+/* Off: lets go of the job at once, as if the connection were lost. */
+void lane_disable(struct lane *);
+/* A trigger that was told "not now" may be asked again. */
+void lane_nudge(struct lane *);
+
+/* How a job comes to be run. */
+struct lane_run {
+	struct job_order order; /* what it points to must outlive the job */
+	const char *trigger;	/* for the log */
+	bool automatic;		/* a trigger's: waits for health, cools down */
+};
+/* Starts a job now; there must be none. */
+void lane_run(struct lane *, const struct lane_run *);
+/* An operator stops it, or lets it go on. */
+void lane_hold(struct lane *, bool on, const char *why);
+/* Ends the job, if there is one. */
 void lane_stop(struct lane *, enum job_end, const char *why);
+/* The job that is run, its id and how far it is; false: none is. */
+bool lane_report(const struct lane *, struct job_report *);
 bool lane_is_busy(const struct lane *);
 /*
  * False: the last job found the dead-letter queue missing or closed to us, and

@@ -8,6 +8,10 @@ redrive_libredrive_a_SOURCES = \
 	redrive/action.h \
 	redrive/args.c \
 	redrive/args.h \
+	redrive/audit.c \
+	redrive/audit.h \
+	redrive/audit_log.c \
+	redrive/audit_log.h \
 	redrive/board.c \
 	redrive/board.h \
 	redrive/board_wire.c \
@@ -22,18 +26,26 @@ redrive_libredrive_a_SOURCES = \
 	redrive/circuits.h \
 	redrive/depth.c \
 	redrive/depth.h \
+	redrive/duty.c \
+	redrive/duty.h \
 	redrive/filter.c \
 	redrive/filter.h \
+	redrive/filter_json.c \
+	redrive/filter_json.h \
 	redrive/fingerprint.c \
 	redrive/fingerprint.h \
 	redrive/groups.c \
 	redrive/groups.h \
+	redrive/handover.c \
+	redrive/handover.h \
 	redrive/job.c \
 	redrive/job.h \
 	redrive/job_env.h \
 	redrive/job_internal.h \
 	redrive/job_pause.c \
 	redrive/job_report.c \
+	redrive/jobs_link.c \
+	redrive/jobs_link.h \
 	redrive/judge.c \
 	redrive/judge.h \
 	redrive/lane.c \
@@ -46,6 +58,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/mover.h \
 	redrive/news.c \
 	redrive/news.h \
+	redrive/office.c \
+	redrive/office.h \
 	redrive/once.c \
 	redrive/once.h \
 	redrive/print.c \
@@ -58,6 +72,13 @@ redrive_libredrive_a_SOURCES = \
 	redrive/rate.h \
 	redrive/redrive.c \
 	redrive/redrive.h \
+	redrive/registry.c \
+	redrive/registry.h \
+	redrive/registry_core.h \
+	redrive/registry_job.c \
+	redrive/registry_job.h \
+	redrive/registry_life.c \
+	redrive/registry_wish.c \
 	redrive/report.c \
 	redrive/report.h \
 	redrive/scan.c \

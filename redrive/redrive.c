@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "redrive/circuits.h"
+#include "redrive/duty.h"
 #include "redrive/job_env.h"
 #include "redrive/lane.h"
 #include "redrive/scan.h"
@@ -52,10 +53,15 @@ struct redrive {
 	struct lane **lanes;
 	size_t lane_count;
 	struct health *healths; /* one for each downstream */
+	struct rmq_conn *conn;	/* to scan on; NULL: none */
+	bool active;		/* this daemon has the jobs */
 	struct verdicts *verdicts;
 	struct circuits *circuits;
 	struct loop_timer *circuits_timer; /* when one grows old */
 	struct once *once;		   /* NULL: a daemon */
+	struct duty *duty;		   /* NULL: --once */
+	bool unlinked;			   /* the uplink has stopped */
+	bool left;			   /* and the duty */
 };
 
 static const char *
@@ -99,10 +105,19 @@ is_busy(const struct redrive *r)
 	return false;
 }
 
+/* They go to one daemon: to the one that has the jobs. */
+static void
+link_verdicts(struct redrive *r)
+{
+	verdicts_link(r->verdicts,
+	    r->once != NULL || r->active ? r->conn : NULL);
+}
+
 static void
 link_lanes(struct redrive *r, struct rmq_conn *conn)
 {
-	verdicts_link(r->verdicts, conn);
+	r->conn = conn;
+	link_verdicts(r);
 	for (size_t i = 0; i < r->lane_count; i++)
 		lane_link(r->lanes[i], conn);
 }
@@ -113,20 +128,22 @@ close_all(struct redrive *r, int exit_code)
 {
 	redrive_enter(r, REDRIVE_CLOSING);
 	r->exit_code = exit_code;
-	metrics_set(r->tally.active, 0);
 	link_lanes(r, NULL);
+	if (r->once != NULL)
+		once_link(r->once, NULL);
 	uplink_stop(r->uplink);
+	if (r->duty != NULL)
+		office_stop(duty_office(r->duty));
 }
 
-/* After a job's end, or when there is nothing to wait for. */
+/* --once: after a job's end, or when there is nothing to wait for. */
 static void
 check_ended(struct redrive *r)
 {
-	if (r->state == REDRIVE_DRAINING && !is_busy(r))
-		close_all(r,
-		    r->once != NULL ? once_exit_code(r->once) : CLI_OK);
-	else if (r->state == REDRIVE_RUNNING && r->once != NULL &&
-	    once_is_done(r->once))
+	if (r->once == NULL)
+		return;
+	if ((r->state == REDRIVE_DRAINING && !is_busy(r)) ||
+	    (r->state == REDRIVE_RUNNING && once_is_done(r->once)))
 		close_all(r, once_exit_code(r->once));
 }
 
@@ -135,12 +152,27 @@ on_lane_ended(void *arg, struct lane *lane, const struct job_report *report)
 {
 	struct redrive *r = arg;
 
-	if (r->once != NULL)
+	if (r->once != NULL) {
 		once_ended(r->once, lane, report);
+		check_ended(r);
+		return;
+	}
 	/* It may have found something gone: the next one needs it. */
-	else if (report->end == JOB_PARTIAL && r->state == REDRIVE_RUNNING)
+	if (report->end == JOB_PARTIAL && r->state == REDRIVE_RUNNING)
 		uplink_redeclare(r->uplink);
-	check_ended(r);
+	duty_ended(r->duty, lane, report);
+}
+
+static bool
+on_lane_fired(void *arg, struct lane *lane, const char *trigger)
+{
+	return duty_fired(((struct redrive *)arg)->duty, lane, trigger);
+}
+
+static void
+on_once_changed(void *arg)
+{
+	check_ended(arg);
 }
 
 static void
@@ -161,19 +193,24 @@ on_open(void *arg, struct rmq_conn *conn)
 	uplink_read_enable(r->uplink, !r->stash.over);
 	if (first) {
 		redrive_enter(r, REDRIVE_RUNNING);
-		metrics_set(r->tally.active, 1);
 		r->cbs->ready(r->arg);
 	}
 	link_lanes(r, conn);
-	if (first && r->once != NULL)
-		once_start(r->once);
+	if (r->once != NULL)
+		once_link(r->once, conn);
+	else if (first)
+		office_join(duty_office(r->duty));
 	check_ended(r);
 }
 
 static void
 on_lost(void *arg)
 {
-	link_lanes(arg, NULL);
+	struct redrive *r = arg;
+
+	link_lanes(r, NULL);
+	if (r->once != NULL)
+		once_link(r->once, NULL);
 }
 
 static void
@@ -209,12 +246,65 @@ on_unreachable(void *arg, const char *why)
 }
 
 static void
+check_stopped(struct redrive *r)
+{
+	if (!r->unlinked || (r->duty != NULL && !r->left))
+		return;
+	redrive_enter(r, REDRIVE_ENDED);
+	r->cbs->ended(r->arg, r->exit_code);
+}
+
+static void
 on_stopped(void *arg)
 {
 	struct redrive *r = arg;
 
-	redrive_enter(r, REDRIVE_ENDED);
-	r->cbs->ended(r->arg, r->exit_code);
+	r->unlinked = true;
+	check_stopped(r);
+}
+
+/* What the duty says. */
+
+static void
+on_active(void *arg, bool active)
+{
+	struct redrive *r = arg;
+
+	r->active = active;
+	metrics_set(r->tally.active, active);
+	link_verdicts(r);
+}
+
+static void
+on_idle(void *arg)
+{
+	close_all(arg, CLI_OK);
+}
+
+static void
+on_jobs_down(void *arg, const struct rmq_close *why, bool tried_all)
+{
+	struct startup_fault found = startup_connection(why);
+
+	if (found.exit_code != 0)
+		on_fault(arg, &found, "jobs", why->text);
+	else if (tried_all)
+		on_unreachable(arg, why->text);
+}
+
+static void
+on_jobs_refused(void *arg)
+{
+	uplink_redeclare(((struct redrive *)arg)->uplink);
+}
+
+static void
+on_jobs_stopped(void *arg)
+{
+	struct redrive *r = arg;
+
+	r->left = true;
+	check_stopped(r);
 }
 
 static void
@@ -316,8 +406,45 @@ make_uplink(struct redrive *r)
 }
 
 static void
+make_once(struct redrive *r)
+{
+	static const struct once_cbs cbs = { on_result, on_once_changed };
+	const struct handover_env env = {
+		.loop = r->env.loop,
+		.publisher = uplink_publisher(r->uplink),
+		.names = &r->names,
+		.user = conf_broker_for(r->conf, CONF_ROLE_REDRIVE)->user,
+	};
+
+	r->once = once_new(&env, r->once_options, r->env.instance, &cbs, r);
+}
+
+static void
+make_duty(struct redrive *r)
+{
+	static const struct duty_cbs cbs = {
+		.active = on_active,
+		.idle = on_idle,
+		.down = on_jobs_down,
+		.refused = on_jobs_refused,
+		.stopped = on_jobs_stopped,
+	};
+	const struct office_env env = {
+		.loop = r->env.loop,
+		.net = r->env.net,
+		.conf = r->conf,
+		.names = &r->names,
+		.instance = r->env.instance,
+	};
+
+	r->duty = duty_new(&env, &cbs, r);
+}
+
+static void
 make_lanes(struct redrive *r)
 {
+	static const struct lane_cbs cbs = { on_lane_ended, on_lane_fired };
+
 	r->lanes = xcalloc(r->conf->pipeline_count, sizeof(struct lane *));
 	for (size_t i = 0; i < r->conf->pipeline_count; i++) {
 		const struct conf_pipeline *pipeline = &r->conf->pipelines[i];
@@ -326,17 +453,19 @@ make_lanes(struct redrive *r)
 			.conf = r->conf,
 			.pipeline = pipeline,
 			.tally = &r->tally,
-			.automatic = r->once == NULL,
+			.watches = r->once == NULL,
 		};
 		struct lane *lane;
 
 		if (r->once != NULL &&
 		    !once_wants(r->once_options, pipeline->name))
 			continue;
-		lane = lane_new(&options, on_lane_ended, r);
+		lane = lane_new(&options, &cbs, r);
 		r->lanes[r->lane_count++] = lane;
 		if (r->once != NULL)
 			once_add(r->once, lane, &pipeline->downstream->probe);
+		else
+			duty_add(r->duty, lane);
 	}
 }
 
@@ -378,7 +507,9 @@ redrive_new(const struct redrive_env *env, const struct conf *conf,
 	r->verdicts = verdicts_new(env->loop, r->names.verdicts,
 	    &broker->trusted_users, on_news, r);
 	if (once != NULL)
-		r->once = once_new(env->loop, once, on_result, r);
+		make_once(r);
+	else
+		make_duty(r);
 	make_lanes(r);
 	metrics_on_render(env->metrics, on_render, r);
 	return r;
@@ -426,6 +557,8 @@ redrive_start(struct redrive *r)
 {
 	start_probes(r);
 	uplink_start(r->uplink);
+	if (r->duty != NULL)
+		office_start(duty_office(r->duty));
 }
 
 void
@@ -434,8 +567,11 @@ redrive_drain(struct redrive *r)
 	if (r->state >= REDRIVE_DRAINING)
 		return;
 	redrive_enter(r, REDRIVE_DRAINING);
-	if (r->once != NULL)
-		once_stop(r->once);
+	if (r->duty != NULL) {
+		duty_drain(r->duty);
+		return;
+	}
+	once_stop(r->once);
 	for (size_t i = 0; i < r->lane_count; i++)
 		lane_stop(r->lanes[i], JOB_CANCELLED, "told to stop");
 	check_ended(r);
@@ -449,7 +585,8 @@ redrive_is_ready(const struct redrive *r, struct buf *why)
 			buf_add_str(why, redrive_state_name(r->state));
 		return false;
 	}
-	if (!uplink_is_up(r->uplink, why))
+	if (!uplink_is_up(r->uplink, why) ||
+	    (r->duty != NULL && !office_is_up(duty_office(r->duty), why)))
 		return false;
 	for (size_t i = 0; i < r->lane_count; i++) {
 		if (!lane_is_well(r->lanes[i], why))
@@ -457,7 +594,16 @@ redrive_is_ready(const struct redrive *r, struct buf *why)
 	}
 	if (r->state == REDRIVE_STARTING && why != NULL)
 		buf_add_str(why, redrive_state_name(r->state));
+	else if (r->duty != NULL && why != NULL &&
+	    !registry_is_active(redrive_registry(r)))
+		buf_add_str(why, registry_role(redrive_registry(r)));
 	return r->state == REDRIVE_RUNNING;
+}
+
+struct registry *
+redrive_registry(const struct redrive *r)
+{
+	return r->duty != NULL ? office_registry(duty_office(r->duty)) : NULL;
 }
 
 void
@@ -470,6 +616,7 @@ redrive_free(struct redrive *r)
 	     i++)
 		probe_free(r->healths[i].probe);
 	free(r->healths);
+	duty_free(r->duty);
 	for (size_t i = 0; i < r->lane_count; i++)
 		lane_free(r->lanes[i]);
 	free(r->lanes);

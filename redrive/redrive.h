@@ -31,6 +31,7 @@
 
 struct probe_driver;
 struct redrive;
+struct registry;
 
 /* Where it lives; copied by redrive_new. */
 struct redrive_env {
@@ -71,10 +72,13 @@ void redrive_start(struct redrive *);
  * closes, then `ended`.
  */
 void redrive_drain(struct redrive *);
+/* The jobs, for the control API; NULL with --once. */
+struct registry *redrive_registry(const struct redrive *);
 /*
- * True when both connections are up, all that is needed is in the broker, and
+ * True when all connections are up, all that is needed is in the broker, and
  * no dead-letter queue was found closed to us; else `why` (may be NULL) gets a
- * line for people.
+ * line for people. It gets one too when another daemon is the active one:
+ * "standby".
  */
 bool redrive_is_ready(const struct redrive *, struct buf *why);
 /*

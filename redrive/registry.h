@@ -26,7 +26,7 @@
 #include "config/conf.h"
 #include "redrive/report.h"
 
-struct board_cbs;
+struct board;
 struct loop;
 struct registry;
 
@@ -39,7 +39,7 @@ enum registry_state {
 /* "queued", "running", "paused", "ended". */
 const char *registry_state_name(enum registry_state);
 
-/* A job; what is said of `conf_pipeline` in comments is its default. */
+/* A job. */
 struct registry_job {
 	char id[REPORT_ID_SPACE];
 	const char *request; /* who asked chose this id; "" for none */
@@ -50,10 +50,11 @@ struct registry_job {
 	uint64_t max;	/* letters to move at most; 0: no limit */
 	int64_t canary; /* -1: the pipeline's */
 	bool dry_run, force;
-	const char
-	    *trigger;	  /* "healthy", "every", "cron", "operator", "once" */
-	const char *who;  /* user; "" when nobody did */
-	const char *from; /* "dlo.control", "api 127.0.0.1", "once h:1" */
+	const char *trigger; /* "healthy", "every", "operator", "once" */
+	const char *who;     /* user; "" when nobody did */
+	const char *from;    /* "dlo.control", "api 127.0.0.1", "once h:1" */
+	const char *by;	     /* the daemon that ran it last, "host:pid" */
+	bool inherited;	     /* from another daemon, which is lost */
 
 	enum registry_state state;
 	/* Times: wall clock in ms; 0: not yet. */
@@ -64,6 +65,7 @@ struct registry_job {
 	 * `end` and `why` when it has ended.
 	 */
 	struct job_report report;
+	const json_t *groups; /* of a dry run that has ended; or NULL */
 	uint64_t epoch, version;
 };
 
@@ -108,7 +110,7 @@ struct registry_source {
  * `request`: an id of the asker's own, with which the same wish makes one job
  * only. Unknown keys are refused. `body` is borrowed.
  */
-void registry_create(struct registry *, const json_t *body,
+void registry_create(struct registry *, json_t *body,
     const struct registry_source *, struct registry_answer *);
 void registry_pause(struct registry *, const char *job,
     const struct registry_source *, struct registry_answer *);
@@ -145,5 +147,65 @@ json_t *registry_job_json(const struct registry_job *);
 /* A job or the daemon's role has changed. From the loop, never in a call. */
 typedef void registry_changed_cb(void *arg);
 void registry_on_change(struct registry *, registry_changed_cb *, void *arg);
+
+/* For the daemon's core: what it does for the registry. */
+
+struct registry_cbs {
+	/* See board_cbs. */
+	void (
+	    *publish)(void *arg, uint64_t token, const char *body, size_t len);
+	void (*ack)(void *arg, uint64_t tag);
+	void (*leave)(void *arg, const char *why);
+	/* This daemon may start jobs now, or must let go of all at once. */
+	void (*active)(void *arg, bool active);
+	/* Run this job, new or begun by another daemon. */
+	void (*run)(void *arg, const struct registry_job *);
+	void (*pause)(void *arg, const struct registry_job *, const char *why);
+	void (*resume)(void *arg, const struct registry_job *);
+	/* End it; registry_ended follows. */
+	void (*cancel)(void *arg, const struct registry_job *);
+	/* How far is it? False: it is not being run. */
+	bool (
+	    *look)(void *arg, const struct registry_job *, struct job_report *);
+	/*
+	 * Enter this into the audit, for good; `bit` is for registry_entered,
+	 * 0: nobody waits. The entry is the callback's.
+	 */
+	void (*enter)(void *arg, json_t *entry, const char *job, unsigned bit);
+};
+
+struct registry_env {
+	struct loop *loop; /* for the time, chance and `changed` */
+	const struct conf *conf;
+	const char *instance; /* "host:pid" */
+};
+
+struct registry *registry_new(const struct registry_env *,
+    const struct registry_cbs *, void *arg);
+/* NULL is fine. */
+void registry_free(struct registry *);
+/* Its board: tell it what the channel says. */
+struct board *registry_board(struct registry *);
+/* To be called about once a second. */
+void registry_tick(struct registry *);
+/*
+ * A trigger of that pipeline has fired: the job for it. False: not now (it is
+ * not active, redriving is off, a job runs): the trigger may fire again.
+ */
+bool registry_automatic(struct registry *, const struct conf_pipeline *,
+    const char *trigger);
+/* The scan of a job has ended. `groups`: of a dry run; or NULL; borrowed. */
+void registry_ended(struct registry *, const char *job,
+    const struct job_report *, const json_t *groups);
+/*
+ * The scan of a job was stopped, but not the job: the next active daemon goes
+ * on with it.
+ */
+void registry_let_go(struct registry *, const char *job,
+    const struct job_report *);
+/* Whether all that was written is in the broker. */
+bool registry_is_settled(const struct registry *);
+/* An entry is in the audit. */
+void registry_entered(struct registry *, const char *job, unsigned bit);
 
 #endif

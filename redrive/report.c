@@ -47,6 +47,19 @@ report_moved(const struct job_report *r)
 }
 
 void
+report_add(struct job_report *report, const struct job_report *before)
+{
+	for (int i = 0; i < ACTION_COUNT; i++)
+		report->moved[i] += before->moved[i];
+	report->failed_again += before->failed_again;
+	report->judged += before->judged;
+	report->unknown += before->unknown;
+	report->twice += before->twice;
+	report->passes += before->passes;
+	report->elapsed_ms += before->elapsed_ms;
+}
+
+void
 report_set_end(struct job_report *r, enum job_end end, const char *why)
 {
 	if (r->end != JOB_UNDER_WAY)

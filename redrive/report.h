@@ -51,6 +51,8 @@ struct job_report {
 void report_make_id(struct job_report *, int64_t wall_ms, uint64_t chance);
 /* Letters moved, whatever was done with them. */
 uint64_t report_moved(const struct job_report *);
+/* Adds what an earlier life of the job did. */
+void report_add(struct job_report *, const struct job_report *before);
 /* Why it ended, unless that is known already. */
 void report_set_end(struct job_report *, enum job_end, const char *why);
 /* The line that says what a job did. */

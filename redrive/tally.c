@@ -23,8 +23,8 @@ tally_init(struct tally *t, struct metrics *m)
 	    "pipeline");
 	t->probe_healthy = metrics_gauge(m, "dlo_probe_healthy",
 	    "1: the probe says that the downstream is healthy.", "downstream");
-	t->active = metrics_cell(
-	    metrics_gauge(m, "dlo_active", "1: this process redrives.", NULL));
+	t->active = metrics_cell(metrics_gauge(m, "dlo_active",
+	    "1: this is the active redrive daemon.", NULL));
 }
 
 void

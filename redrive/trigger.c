@@ -5,12 +5,10 @@
 #include "config/conf.h"
 
 void
-trigger_init(struct trigger *t, const struct conf_redrive *conf, bool enabled,
-    int64_t now_ms)
+trigger_init(struct trigger *t, const struct conf_redrive *conf, int64_t now_ms)
 {
 	*t = (struct trigger){
 		.conf = conf,
-		.enabled = enabled,
 		.start_ms = now_ms,
 		.seen_ms = now_ms,
 		.cool_ms = INT64_MIN,
@@ -71,6 +69,29 @@ trigger_ended(struct trigger *t, int64_t now_ms)
 {
 	t->running = false;
 	t->cool_ms = now_ms + t->conf->cooldown_ms;
+}
+
+void
+trigger_put_back(struct trigger *t, unsigned reasons)
+{
+	t->running = false;
+	t->pending |= reasons;
+}
+
+void
+trigger_enable(struct trigger *t, int64_t now_ms, bool handled)
+{
+	t->enabled = true;
+	t->seen_ms = now_ms;
+	if (handled)
+		t->pending = 0;
+}
+
+void
+trigger_disable(struct trigger *t)
+{
+	t->enabled = false;
+	t->running = false;
 }
 
 int64_t

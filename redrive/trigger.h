@@ -35,10 +35,10 @@ struct trigger {
 };
 
 /*
- * `enabled`: features.redrive. The health is bad until trigger_health; times
- * are monotonic. The configuration must outlive it.
+ * Off until trigger_enable. The health is bad until trigger_health; times are
+ * monotonic. The configuration must outlive it.
  */
-void trigger_init(struct trigger *, const struct conf_redrive *, bool enabled,
+void trigger_init(struct trigger *, const struct conf_redrive *,
     int64_t now_ms);
 /* Tells how the downstream is; only changes count. */
 void trigger_health(struct trigger *, bool healthy);
@@ -49,6 +49,14 @@ void trigger_health(struct trigger *, bool healthy);
 unsigned trigger_take(struct trigger *, int64_t now_ms);
 /* The job has ended, however it did. */
 void trigger_ended(struct trigger *, int64_t now_ms);
+/* The job could not be made: the reasons stay. */
+void trigger_put_back(struct trigger *, unsigned reasons);
+/*
+ * On: jobs may start. What `every` would have started before is another
+ * daemon's; so is a change to healthy, if it was `handled`. Off: no more.
+ */
+void trigger_enable(struct trigger *, int64_t now_ms, bool handled);
+void trigger_disable(struct trigger *);
 /* When trigger_take may have another answer; INT64_MAX: after a change. */
 int64_t trigger_due_ms(const struct trigger *, int64_t now_ms);
 /* "healthy", "every", "healthy+every"; "" for 0. */

@@ -67,7 +67,8 @@ on_rights(void *arg, const struct rights_result *result)
 static void
 ask_rights(struct uplink *u)
 {
-	const char *exchanges[] = { u->env.names->redrive, u->env.names->dead };
+	const char *exchanges[] = { u->env.names->redrive, u->env.names->dead,
+		u->env.names->control };
 
 	if (u->rights == NULL)
 		u->rights =

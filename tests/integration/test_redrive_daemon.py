@@ -110,6 +110,8 @@ class Daemon(RedriveCase):
     def test_kill_9_and_a_new_one_lose_nothing(self):
         ids = self.bury(numbered(300))
         config = self.redrive_config(self.downstream(), rate=100)
+        # So long may the broker take to notice a lost connection.
+        config["broker"]["heartbeat"] = "2s"
         daemon = self.redrive(config)
         harness.wait_until(lambda: self.depth("orders") >= 10, "some moved")
         daemon.kill9()

@@ -38,3 +38,10 @@ tests_redrive_ordered_LDADD = $(REDRIVE_LIBS)
 check_PROGRAMS += tests/redrive/test_board
 tests_redrive_test_board_SOURCES = tests/redrive/test_board.c tests/unit.h
 tests_redrive_test_board_LDADD = $(redrive_test_libs)
+
+check_PROGRAMS += tests/redrive/test_audit tests/redrive/test_registry
+tests_redrive_test_audit_SOURCES = tests/redrive/test_audit.c tests/unit.h
+tests_redrive_test_audit_LDADD = $(redrive_test_libs)
+tests_redrive_test_registry_SOURCES = tests/redrive/test_registry.c \
+	tests/unit.h
+tests_redrive_test_registry_LDADD = tests/sim/libsim.a $(redrive_test_libs)

@@ -87,8 +87,9 @@ struct world {
 		json_int_t progress;
 	} safe[JOBS_MAX];
 	bool calm;
-	bool unfair; /* the broker breaks its word */
-	bool left;   /* a board has left of itself */
+	size_t ended_max; /* for boards that start; 0: the default */
+	bool unfair;	  /* the broker breaks its word */
+	bool left;	  /* a board has left of itself */
 };
 
 static uint64_t
@@ -414,7 +415,8 @@ static const struct board_cbs cbs = { on_publish, on_ack, on_leave, on_active,
 static void
 start(struct daemon *d)
 {
-	const struct board_options options = { .instance = d->name };
+	const struct board_options options = { .instance = d->name,
+		.ended_max = d->world->ended_max };
 
 	(void)snprintf(d->name, sizeof(d->name), "d%d-%u",
 	    (int)(d - d->world->daemons), ++d->lives);
@@ -731,7 +733,7 @@ static void
 interleavings(void **state)
 {
 	const char *count = getenv("DLO_TEST_BOARDS");
-	uint64_t seeds = count != NULL ? strtoull(count, NULL, 10) : 300;
+	uint64_t seeds = count != NULL ? strtoull(count, NULL, 10) : 100;
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
@@ -854,6 +856,35 @@ ended_ones_are_kept_for_a_while(void **state)
 	world_free(w);
 }
 
+static void
+the_oldest_of_too_many_go(void **state)
+{
+	struct world *w = world_new(1);
+	struct daemon *a = &w->daemons[0];
+
+	(void)state;
+	w->calm = true;
+	w->ended_max = 2;
+	kill_daemon(a);
+	join(a);
+	for (int i = 1; i <= 5; i++) {
+		ask(w);
+		rest(w);
+		a->known[i].ended = i != 1;
+		w->now_ms += 1000;
+		put(a, i);
+		rest(w);
+	}
+	board_tick(a->board, w->now_ms, w->now_ms);
+	rest(w);
+	/* One that has not ended stays. */
+	assert_true(a->known[1].there);
+	assert_false(a->known[2].there || a->known[3].there);
+	assert_true(a->known[4].there && a->known[5].there);
+	assert_int_equal(count_unacked(a), 4);
+	world_free(w);
+}
+
 /* Of one that was active once, and wrote more than anybody has seen. */
 static void
 a_late_copy_changes_nothing(void **state)
@@ -929,6 +960,7 @@ main(void)
 		cmocka_unit_test(the_first_is_active_and_the_next_takes_over),
 		cmocka_unit_test(what_is_held_is_written_anew),
 		cmocka_unit_test(ended_ones_are_kept_for_a_while),
+		cmocka_unit_test(the_oldest_of_too_many_go),
 		cmocka_unit_test(a_late_copy_changes_nothing),
 		cmocka_unit_test(a_write_that_goes_elsewhere_ends_the_session),
 		cmocka_unit_test(interleavings),

@@ -3,6 +3,7 @@
 /* The whole core against the model broker. */
 #include "tests/redrive/world.h"
 
+#include "redrive/registry.h"
 #include "tests/sim/sim_net.h"
 
 /* Long dead at the start of virtual time. */
@@ -313,6 +314,74 @@ gives_back_in_order(void **state)
 	world_free(world);
 }
 
+static const char *
+role_of(const struct redrive *redrive)
+{
+	return registry_role(redrive_registry(redrive));
+}
+
+static bool
+one_is_active(const struct world *world)
+{
+	return (strcmp(role_of(world->redrive), "active") == 0) +
+	    (strcmp(role_of(world->other), "active") == 0) ==
+	    1;
+}
+
+static bool
+both_stand(const struct world *world)
+{
+	return one_is_active(world) &&
+	    ((strcmp(role_of(world->redrive), "standby") == 0) ||
+		(strcmp(role_of(world->other), "standby") == 0));
+}
+
+/* The active one dies, again and again; the other one goes on with the job. */
+static void
+one_takes_over_from_the_other(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 300; seed < 310; seed++) {
+		struct world *world =
+		    world_new(seed, "{" WORLD_BLIND "rate: 50}");
+		char id[REPORT_ID_SPACE];
+
+		world->scan_prefetch = 16;
+		world_start(world, NULL);
+		world_start_other(world);
+		world_until(world, both_stand);
+		world_bury(world, 1, 300, &used_up);
+		world->healthy = true;
+		world_run(world, 2000);
+		for (int i = 0; i < 8; i++) {
+			bool other =
+			    strcmp(role_of(world->other), "active") == 0;
+			const struct registry_job *job =
+			    registry_current(redrive_registry(other
+						     ? world->other
+						     : world->redrive),
+				"orders");
+
+			assert_non_null(job);
+			/* The same job all the time. */
+			if (i > 0)
+				assert_string_equal(id, job->id);
+			memcpy(id, job->id, sizeof(id));
+			world_kill_one(world, other);
+			if (other)
+				world_start_other(world);
+			else
+				world_start(world, NULL);
+			world_until(world, both_stand);
+			world_run(world, (int64_t)sim_below(world->loop, 500));
+		}
+		world_until(world, dlq_is_empty);
+		for (uint32_t n = 1; n <= 300; n++)
+			assert_true(model_safe_copies(world->model, n) > 0);
+		world_free(world);
+	}
+}
+
 /* Each holds what the other cannot see. */
 static void
 two_daemons_lose_nothing(void **state)
@@ -463,6 +532,7 @@ main(void)
 		cmocka_unit_test(waits_for_a_full_queue),
 		cmocka_unit_test(reads_no_more_than_it_may_hold),
 		cmocka_unit_test(gives_back_in_order),
+		cmocka_unit_test(one_takes_over_from_the_other),
 		cmocka_unit_test(two_daemons_lose_nothing),
 		cmocka_unit_test(drains_at_any_moment),
 		cmocka_unit_test(survives_everything),

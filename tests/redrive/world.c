@@ -325,6 +325,15 @@ world_kill(struct world *world)
 	world->ready = world->ended = false;
 }
 
+void
+world_kill_one(struct world *world, bool other)
+{
+	struct redrive **which = other ? &world->other : &world->redrive;
+
+	redrive_free(*which);
+	*which = NULL;
+}
+
 static bool
 nothing_left(const struct world *world)
 {
@@ -384,14 +393,14 @@ on_ended(void *arg, int exit_code)
 }
 
 static struct redrive *
-start(struct world *world, const struct once_options *once,
-    const struct redrive_cbs *cbs)
+start(struct world *world, const char *instance,
+    const struct once_options *once, const struct redrive_cbs *cbs)
 {
 	const struct redrive_env env = {
 		.loop = world->loop,
 		.net = sim_net_streams(world->net),
 		.metrics = world->metrics,
-		.instance = "test:1",
+		.instance = instance,
 		.held_max_bytes = world->held_max_bytes,
 		.scan_prefetch = world->scan_prefetch,
 		.driver_new = fake_new,
@@ -415,7 +424,7 @@ world_start(struct world *world, const struct once_options *once)
 	};
 
 	assert_null(world->redrive);
-	world->redrive = start(world, once, &cbs);
+	world->redrive = start(world, "test:1", once, &cbs);
 }
 
 static void
@@ -443,7 +452,7 @@ world_start_other(struct world *world)
 	};
 
 	assert_null(world->other);
-	world->other = start(world, NULL, &cbs);
+	world->other = start(world, "test:2", NULL, &cbs);
 }
 
 bool

@@ -72,6 +72,8 @@ void world_start(struct world *, const struct once_options *once);
 void world_start_other(struct world *);
 /* Lets go of the core, as kill -9 would. */
 void world_kill(struct world *);
+/* The same with one of the two. */
+void world_kill_one(struct world *, bool other);
 /* Writes `count` letters with the lineages from `first` on. */
 void world_bury(struct world *, uint32_t first, uint32_t count,
     const struct world_letter *);
