@@ -62,6 +62,8 @@ conf_broker_for(const struct conf *conf, enum conf_role role)
 		return &conf->redrive_broker;
 	case CONF_ROLE_TOPOLOGY:
 		return &conf->topology_broker;
+	case CONF_ROLE_OPERATOR:
+		break;
 	}
 	abort();
 }

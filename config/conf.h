@@ -29,6 +29,7 @@ enum conf_role {
 	CONF_ROLE_CONSUMER = 1,
 	CONF_ROLE_REDRIVE = 2,
 	CONF_ROLE_TOPOLOGY = 4,
+	CONF_ROLE_OPERATOR = 8, /* asks dlo-redrive: no connection */
 };
 
 /* A list of texts; no items: count 0 and items NULL. */
@@ -420,7 +421,10 @@ struct conf *conf_load(const char *path, unsigned roles,
     struct conf_errors *errors) must_use;
 /* NULL is fine. */
 void conf_free(struct conf *);
-/* How to reach the broker in that role; belongs to the conf. */
+/*
+ * How to reach the broker in that role (any but the operator); belongs to the
+ * conf.
+ */
 const struct conf_broker *conf_broker_for(const struct conf *, enum conf_role);
 /* By name; NULL when there is none. */
 const struct conf_pipeline *conf_pipeline_find(const struct conf *,

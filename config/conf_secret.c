@@ -93,13 +93,16 @@ conf_secret_read(struct conf_parse *p)
 		{ "broker.management.password",
 		    &conf->broker.management.password,
 		    (roles & CONF_ROLE_TOPOLOGY) != 0, false },
-		{ "redrive.token", &conf->redrive.token, false, false },
+		{ "redrive.token", &conf->redrive.token,
+		    (roles & (CONF_ROLE_REDRIVE | CONF_ROLE_OPERATOR)) != 0,
+		    false },
 	};
 	bool external = conf->broker.mechanism == CONF_MECHANISM_EXTERNAL;
 	size_t i;
 
 	/* A daemon that declares does so as the topology's user. */
-	if (roles != 0 && conf->topology.declare)
+	if ((roles & ~(unsigned)CONF_ROLE_OPERATOR) != 0 &&
+	    conf->topology.declare)
 		places[0].needed = true;
 	/* Who has no password of his own has the broker's. */
 	for (i = 0; i < 3; i++)

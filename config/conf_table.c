@@ -366,7 +366,7 @@ const struct conf_key conf_table[] = {
 	{ "downstreams.*.probe.tcp.address", CONF_TYPE_ADDRESS,
 	    CONF_REQUIRED | CONF_LIVE, DOWNSTREAM(probe.address),
 	    .doc = "HOST:PORT or [IPV6]:PORT." },
-	{ "downstreams.*.probe.exec", CONF_TYPE_MAP, CONF_LATER,
+	{ "downstreams.*.probe.exec", CONF_TYPE_MAP,
 	    .doc = "Run a command that exits 0." },
 	{ "downstreams.*.probe.exec.command", CONF_TYPE_LIST,
 	    CONF_REQUIRED | CONF_LIVE, DOWNSTREAM(probe.command),
@@ -644,8 +644,9 @@ const struct conf_key conf_table[] = {
 		       "else /run/dlo, else $XDG_RUNTIME_DIR/dlo",
 	    .doc = "Where its HTTP server listens: unix:PATH, HOST:PORT or "
 		   "none." },
-	SECRET("redrive.token", CONF(redrive.token), CONF_LATER,
-	    .doc = "Bearer token of a TCP listener."),
+	SECRET("redrive.token", CONF(redrive.token), 0,
+	    .doc = "Bearer token of the control API on a TCP listener; "
+		   "without one it answers nobody there."),
 	IDENTITY("redrive.broker", CONF(redrive.broker), "Whom to redrive as."),
 
 	{ "log", CONF_TYPE_MAP, .doc = "Log lines, on stderr." },

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/cron.h"
+
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGIT "0123456789"
@@ -331,14 +333,8 @@ conf_valid_reason(const char *text)
 const char *
 conf_valid_cron(const char *text)
 {
-	unsigned fields = 0;
-	size_t len;
+	const char *why;
+	struct cron cron;
 
-	for (; *text != '\0'; text += len + (text[len] != '\0')) {
-		len = strcspn(text, " ");
-		fields += len > 0;
-		if (strspn(text, LOWER UPPER DIGIT "*,/-") < len)
-			fields = 6;
-	}
-	return fields == 5 ? NULL : "must be five fields, such as 0 3 * * *";
+	return cron_parse(text, &cron, &why) == 0 ? NULL : why;
 }

@@ -16,10 +16,20 @@ ctl_libctl_a_SOURCES = \
 	ctl/doctor_queue.h \
 	ctl/found.c \
 	ctl/found.h \
+	ctl/job_text.c \
+	ctl/job_text.h \
+	ctl/letters_path.c \
+	ctl/letters_path.h \
 	ctl/look.c \
 	ctl/look.h \
+	ctl/options.c \
+	ctl/options.h \
+	ctl/output.c \
+	ctl/output.h \
 	ctl/places.c \
 	ctl/places.h \
+	ctl/remote.c \
+	ctl/remote.h \
 	ctl/report.c \
 	ctl/report.h \
 	ctl/report_json.c \
@@ -29,6 +39,18 @@ ctl_libctl_a_SOURCES = \
 	ctl/sight.h \
 	ctl/stale.c \
 	ctl/stale.h \
+	ctl/table.c \
+	ctl/table.h \
+	ctl/verb_export.c \
+	ctl/verb_feature.c \
+	ctl/verb_groups.c \
+	ctl/verb_jobs.c \
+	ctl/verb_jobs.h \
+	ctl/verb_letters.h \
+	ctl/verb_move.c \
+	ctl/verb_peek.c \
+	ctl/verb_status.c \
+	ctl/verb_steer.c \
 	ctl/verb_topology.c \
 	ctl/verb_topology.h \
 	ctl/verb_topology_apply.c \
@@ -37,7 +59,9 @@ ctl_libctl_a_SOURCES = \
 	ctl/verbs.c \
 	ctl/verbs.h \
 	ctl/visit.c \
-	ctl/visit.h
+	ctl/visit.h \
+	ctl/wait.c \
+	ctl/wait.h
 
 bin_PROGRAMS += dlo
 dlo_SOURCES = ctl/main.c

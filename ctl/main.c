@@ -43,5 +43,8 @@ main(int argc, char **argv)
 	/* JSON that runs out of memory ends the process as all else does. */
 	json_set_alloc_funcs(xmalloc, free);
 	code = verbs_parse(&line, argc, argv);
-	return code < 0 ? load_and_run(&line) : code;
+	if (code < 0)
+		code = load_and_run(&line);
+	verbs_clear(&line);
+	return code;
 }

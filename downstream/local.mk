@@ -72,6 +72,7 @@ downstream_libdownstream_a_SOURCES = \
 	downstream/plugin_worker.h \
 	downstream/probe.c \
 	downstream/probe.h \
+	downstream/probe_exec.c \
 	downstream/probe_http.c \
 	downstream/probe_tcp.c \
 	downstream/trace.c \

@@ -208,15 +208,14 @@ probe_driver_new(struct loop *loop, struct stream_net *net,
 {
 	switch (conf->probe.kind) {
 	case CONF_PROBE_NONE:
+	case CONF_PROBE_AMQP:
 		return NULL;
 	case CONF_PROBE_HTTP:
 		return probe_http_new(loop, conf);
 	case CONF_PROBE_TCP:
 		return probe_tcp_new(net, &conf->probe.address);
 	case CONF_PROBE_EXEC:
-	case CONF_PROBE_AMQP:
-		break;
+		return probe_exec_new(loop, &conf->probe);
 	}
-	/* The configuration does not let these through. */
 	abort();
 }

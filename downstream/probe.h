@@ -73,7 +73,12 @@ struct probe_driver *probe_http_new(struct loop *,
 /* Connects and closes. Copies the address. */
 struct probe_driver *probe_tcp_new(struct stream_net *,
     const struct conf_address *);
-/* The one that the configuration asks for; NULL for CONF_PROBE_NONE. */
+/* Runs a command that exits 0 when all is well. Copies it. */
+struct probe_driver *probe_exec_new(struct loop *, const struct conf_probe *);
+/*
+ * The one that the configuration asks for; NULL for CONF_PROBE_NONE, and for
+ * CONF_PROBE_AMQP, which needs a connection to the broker.
+ */
 struct probe_driver *probe_driver_new(struct loop *, struct stream_net *,
     const struct conf_downstream *);
 

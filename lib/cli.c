@@ -264,6 +264,18 @@ take_letters(struct parse *p, const char *letters)
 	return -1;
 }
 
+static int
+apply_word(const struct cli_program *program, const char *word)
+{
+	const char *why = "unexpected argument";
+
+	if (program->take_word != NULL)
+		why = program->take_word(program->arg, word);
+	if (why == NULL)
+		return -1;
+	return cli_usage_error(program, "%s: %s", why, word);
+}
+
 int
 cli_parse_more(const struct cli_program *program, struct cli *out,
     char *const *argv)
@@ -281,9 +293,9 @@ cli_parse_more(const struct cli_program *program, struct cli *out,
 		else if (program->has_verbs) {
 			p.argv--;
 			break;
-		} else
-			code = cli_usage_error(program,
-			    "unexpected argument: %s", text);
+		} else {
+			code = apply_word(program, text);
+		}
 	}
 	out->rest = p.argv;
 	return code;

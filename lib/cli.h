@@ -54,7 +54,12 @@ struct cli_program {
 	const char *usage;   /* what follows the name; lines joined by \n */
 	const struct cli_option *options;
 	size_t option_count;
-	void *arg;	/* given to each take */
+	void *arg; /* given to each take */
+	/*
+	 * Takes a word that is no option; returns NULL, or what is wrong with
+	 * it. NULL: it has none.
+	 */
+	const char *(*take_word)(void *arg, const char *word);
 	bool has_verbs; /* a word ends the parse; there is no --listen */
 	bool is_verb;	/* there is no --listen, no --check */
 };

@@ -214,6 +214,12 @@ daemon_end(struct daemon *d, int exit_code)
 	loop_stop(d->loop);
 }
 
+struct http_server *
+daemon_http(struct daemon *d)
+{
+	return d->http;
+}
+
 struct loop *
 daemon_loop(struct daemon *d)
 {

@@ -19,6 +19,7 @@
 #include "lib/stream.h"
 
 struct daemon;
+struct http_server;
 
 /* The core; `arg` is that of daemon_run. */
 struct daemon_core {
@@ -58,6 +59,8 @@ void daemon_reloaded(struct daemon *);
 /* For the core: it is over. */
 void daemon_end(struct daemon *, int exit_code);
 
+/* NULL: it serves nothing. */
+struct http_server *daemon_http(struct daemon *);
 struct loop *daemon_loop(struct daemon *);
 struct stream_net *daemon_net(struct daemon *);
 struct metrics *daemon_metrics(struct daemon *);

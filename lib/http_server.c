@@ -15,14 +15,12 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include "lib/listen.h"
+#include "lib/http_parts.h"
 #include "lib/log.h"
 #include "lib/loop_libevent.h"
 #include "lib/xalloc.h"
@@ -37,73 +35,8 @@ static const struct http_server_limits default_limits = {
 	.socket_mode = 0660,
 };
 
-struct http_route {
-	LIST_ENTRY(http_route) entry;
-	const char *method, *path;
-	size_t path_len;
-	http_server_cb *cb;
-	void *arg;
-};
-
-struct http_conn {
-	LIST_ENTRY(http_conn) entry;
-	struct bufferevent *bev;
-	int64_t since_ms; /* the last answer, or its begin */
-	bool busy;	  /* a request is being handled */
-};
-
-struct http_request {
-	LIST_ENTRY(http_request) entry;
-	struct http_server *server; /* NULL: it has gone */
-	struct evhttp_request *ev;  /* NULL: it has gone */
-	const char *method;
-	char *path;
-	struct evkeyvalq query;
-};
-
-struct http_server {
-	LIST_ENTRY(http_server) entry;
-	struct loop *loop;
-	struct listen listen;
-	struct evhttp *http;
-	struct evconnlistener *listener; /* NULL: none */
-	struct http_server_limits limits;
-	struct loop_timer *timer;
-	struct loop_task sweep, reap;
-	LIST_HEAD(, http_route) routes;
-	LIST_HEAD(, http_conn) conns;
-	LIST_HEAD(, http_request) requests;
-	unsigned conn_count;
-	bool closing;
-};
-
 /* A listener's error callback knows only its evhttp. */
 static LIST_HEAD(, http_server) servers = LIST_HEAD_INITIALIZER(servers);
-
-static const struct {
-	enum evhttp_cmd_type type;
-	const char *name;
-} methods[] = {
-	{ EVHTTP_REQ_GET, "GET" },
-	{ EVHTTP_REQ_HEAD, "HEAD" },
-	{ EVHTTP_REQ_POST, "POST" },
-	{ EVHTTP_REQ_PUT, "PUT" },
-	{ EVHTTP_REQ_DELETE, "DELETE" },
-	{ EVHTTP_REQ_PATCH, "PATCH" },
-	{ EVHTTP_REQ_OPTIONS, "OPTIONS" },
-};
-
-static const char *
-method_name(enum evhttp_cmd_type type)
-{
-	size_t i;
-
-	for (i = 0; i < array_len(methods); i++) {
-		if (methods[i].type == type)
-			return methods[i].name;
-	}
-	return "";
-}
 
 /* Whether evhttp is done with the connection. */
 static bool
@@ -134,6 +67,20 @@ sweep_later(struct http_server *server)
 		    idle_ms < SWEEP_MS_MAX ? idle_ms : SWEEP_MS_MAX);
 }
 
+/* Who sends in parts waits for a client that may never take one again. */
+static void
+tell_gone(struct http_server *server)
+{
+	struct http_request *request, *next;
+
+	for (request = LIST_FIRST(&server->requests); request != NULL;
+	     request = next) {
+		next = LIST_NEXT(request, entry);
+		if (evhttp_request_get_connection(request->ev) == NULL)
+			http_request_tell_gone(request);
+	}
+}
+
 /* Lets go of what is over, ends what is idle, and makes room for others. */
 static void
 server_sweep(void *arg)
@@ -151,6 +98,7 @@ server_sweep(void *arg)
 		if (conn_over(conn))
 			conn_free(server, conn);
 	}
+	tell_gone(server);
 	if (server->conn_count < server->limits.connections && !server->closing)
 		evconnlistener_enable(server->listener);
 	if (server->conn_count > 0)
@@ -186,8 +134,8 @@ conn_closed(struct evhttp_connection *evcon, void *arg)
 	loop_defer(server->loop, &server->sweep);
 }
 
-static struct http_conn *
-conn_of(const struct http_server *server, struct evhttp_connection *evcon)
+struct http_conn *
+http_conn_of(const struct http_server *server, struct evhttp_connection *evcon)
 {
 	struct http_conn *conn;
 
@@ -212,28 +160,6 @@ accept_failed(struct evconnlistener *listener, void *arg)
 		evconnlistener_disable(listener);
 		sweep_later(server);
 	}
-}
-
-static void
-request_free(struct http_request *request)
-{
-	if (request->server != NULL)
-		LIST_REMOVE(request, entry);
-	evhttp_clear_headers(&request->query);
-	free(request->path);
-	free(request);
-}
-
-static void
-respond_problem(struct http_request *request, int code, const char *title)
-{
-	struct buf body = { 0 };
-
-	buf_printf(&body,
-	    "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d}\n",
-	    title, code);
-	http_server_respond(request, code, "application/problem+json", &body);
-	buf_clear(&body);
 }
 
 static bool
@@ -271,55 +197,26 @@ request_route(struct http_server *server, struct http_request *request)
 		best->cb(best->arg, request);
 	} else if (allow.len > 0) {
 		http_server_add_header(request, "Allow", buf_str(&allow));
-		respond_problem(request, 405, "Method Not Allowed");
+		http_request_refuse(request, 405, "Method Not Allowed");
 	} else {
-		respond_problem(request, 404, "Not Found");
+		http_request_refuse(request, 404, "Not Found");
 	}
 	buf_clear(&allow);
-}
-
-/* The decoded path; NULL: there is none, or one with a NUL in it. */
-static char *
-decoded_path(const struct evhttp_uri *uri)
-{
-	const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
-	char *decoded;
-	size_t len;
-
-	if (path == NULL || path[0] != '/')
-		return NULL;
-	decoded = evhttp_uridecode(path, 0, &len);
-	if (decoded != NULL && strlen(decoded) != len) {
-		free(decoded);
-		return NULL;
-	}
-	return decoded;
 }
 
 static void
 request_new(struct evhttp_request *ev, void *arg)
 {
-	struct http_request *request = xcalloc(1, sizeof(*request));
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(ev);
 	struct evhttp_connection *evcon = evhttp_request_get_connection(ev);
 	struct http_server *server = arg;
-	const char *query;
+	struct http_request *request = http_request_new(server, ev);
 
-	conn_of(server, evcon)->busy = true;
+	http_conn_of(server, evcon)->busy = true;
 	evhttp_connection_set_closecb(evcon, conn_closed, server);
-	request->server = server;
-	request->ev = ev;
-	request->method = method_name(evhttp_request_get_command(ev));
-	request->path = decoded_path(uri);
-	TAILQ_INIT(&request->query);
-	LIST_INSERT_HEAD(&server->requests, request, entry);
-	query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
-	if (request->path == NULL ||
-	    (query != NULL &&
-		evhttp_parse_query_str(query, &request->query) == -1))
-		respond_problem(request, 400, "Bad Request");
+	if (!request->sane)
+		http_request_refuse(request, 400, "Bad Request");
 	else if (server->closing)
-		respond_problem(request, 503, "Service Unavailable");
+		http_request_refuse(request, 503, "Service Unavailable");
 	else
 		request_route(server, request);
 }
@@ -339,6 +236,7 @@ server_reap(void *arg)
 			evhttp_request_free(request->ev);
 		request->ev = NULL;
 		request->server = NULL;
+		http_request_tell_gone(request);
 	}
 	evhttp_free(server->http);
 	while ((conn = LIST_FIRST(&server->conns)) != NULL)
@@ -377,12 +275,7 @@ set_limits(struct http_server *server, const struct http_server_limits *given)
 static void
 start_accepting(struct http_server *server, struct event_base *base)
 {
-	ev_uint16_t allowed = 0;
-	size_t i;
-
-	for (i = 0; i < array_len(methods); i++)
-		allowed |= (ev_uint16_t)methods[i].type;
-	evhttp_set_allowed_methods(server->http, allowed);
+	evhttp_set_allowed_methods(server->http, http_request_methods());
 	evhttp_set_max_headers_size(server->http,
 	    (ev_ssize_t)server->limits.header_bytes);
 	evhttp_set_max_body_size(server->http,
@@ -450,90 +343,4 @@ http_server_handle(struct http_server *server, const char *method,
 	route->cb = cb;
 	route->arg = arg;
 	LIST_INSERT_HEAD(&server->routes, route, entry);
-}
-
-const char *
-http_server_method(const struct http_request *request)
-{
-	return request->method;
-}
-
-const char *
-http_server_path(const struct http_request *request)
-{
-	return request->path;
-}
-
-const char *
-http_server_query(const struct http_request *request, const char *key)
-{
-	return evhttp_find_header(&request->query, key);
-}
-
-const char *
-http_server_header(const struct http_request *request, const char *name)
-{
-	if (request->ev == NULL)
-		return NULL;
-	return evhttp_find_header(evhttp_request_get_input_headers(request->ev),
-	    name);
-}
-
-const uint8_t *
-http_server_body(const struct http_request *request, size_t *len)
-{
-	struct evbuffer *input;
-
-	*len = 0;
-	if (request->ev == NULL)
-		return NULL;
-	input = evhttp_request_get_input_buffer(request->ev);
-	*len = evbuffer_get_length(input);
-	return evbuffer_pullup(input, -1);
-}
-
-void
-http_server_add_header(struct http_request *request, const char *name,
-    const char *value)
-{
-	if (request->ev == NULL)
-		return;
-	if (evhttp_add_header(evhttp_request_get_output_headers(request->ev),
-		name, value) == -1)
-		log_warn("http_header_refused", LOG_STR("name", name),
-		    LOG_STR("value", value));
-}
-
-void
-http_server_respond(struct http_request *request, int code,
-    const char *content_type, const struct buf *body)
-{
-	struct http_server *server = request->server;
-	struct evhttp_connection *evcon;
-	struct evbuffer *out;
-	struct http_conn *conn;
-	char len[24];
-
-	if (request->ev == NULL) {
-		request_free(request);
-		return;
-	}
-	evcon = evhttp_request_get_connection(request->ev);
-	conn = evcon == NULL ? NULL : conn_of(server, evcon);
-	if (conn != NULL) {
-		conn->busy = false;
-		conn->since_ms = loop_now_ms(server->loop);
-	}
-	if (content_type != NULL)
-		http_server_add_header(request, "Content-Type", content_type);
-	out = evbuffer_new();
-	if (strcmp(request->method, "HEAD") == 0) {
-		snprintf(len, sizeof(len), "%zu", body ? body->len : 0);
-		http_server_add_header(request, "Content-Length", len);
-	} else if (body != NULL) {
-		evbuffer_add(out, buf_peek(body), body->len);
-	}
-	evhttp_send_reply(request->ev, code, NULL, out);
-	evbuffer_free(out);
-	request_free(request);
 }

@@ -12,6 +12,7 @@
 #ifndef DLO_LIB_HTTP_SERVER_H
 #define DLO_LIB_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,11 +68,34 @@ const char *http_server_query(const struct http_request *, const char *key);
 const char *http_server_header(const struct http_request *, const char *name);
 const uint8_t *http_server_body(const struct http_request *, size_t *len);
 
+/* Who asks: "127.0.0.1:4711", or "unix"; lasts as long as the request. */
+const char *http_server_peer(const struct http_request *);
+/* The user behind a unix socket, "uid 1000"; "" over TCP. */
+const char *http_server_user(const struct http_request *);
+
 /* Adds a header to the answer to come. */
 void http_server_add_header(struct http_request *, const char *name,
     const char *value);
 /* Answers and frees the request; `body` may be NULL (none). */
 void http_server_respond(struct http_request *, int code,
     const char *content_type, const struct buf *body);
+
+/*
+ * An answer in parts, instead of http_server_respond: begin, send each part,
+ * the next one when `taken` says that the client has the last, end (which
+ * frees the request). A client that takes nothing for as long as it may be
+ * idle is cut off. `taken` comes too when the client has gone meanwhile, or
+ * the server: the next http_server_send says so.
+ */
+typedef void http_server_taken_cb(void *arg);
+void http_server_begin(struct http_request *, int code,
+    const char *content_type);
+/*
+ * `taken` comes from the loop, never inside the call. False: there is nobody
+ * to send to, and nothing will come.
+ */
+bool http_server_send(struct http_request *, const struct buf *part,
+    http_server_taken_cb *taken, void *arg) must_use;
+void http_server_end(struct http_request *);
 
 #endif

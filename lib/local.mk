@@ -14,6 +14,8 @@ lib_libbase_a_SOURCES = \
 	lib/cli.c \
 	lib/cli.h \
 	lib/compiler.h \
+	lib/cron.c \
+	lib/cron.h \
 	lib/daemon.c \
 	lib/daemon.h \
 	lib/dial.c \
@@ -22,6 +24,8 @@ lib_libbase_a_SOURCES = \
 	lib/digest.h \
 	lib/file.c \
 	lib/file.h \
+	lib/http_parts.h \
+	lib/http_request.c \
 	lib/http_server.c \
 	lib/http_server.h \
 	lib/js.c \

@@ -545,6 +545,7 @@ set_up(struct job *job)
 	else
 		report_make_id(&job->report, wall_ms, loop_random(job->loop));
 	job->report.action = order->action;
+	job->given_back = order->at_least;
 	job->watch = make_watch(options, job->report.id);
 	job->sift = (struct sift){
 		.env = options->env,

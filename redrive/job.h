@@ -70,6 +70,7 @@ struct job_order {
 	 * queue is no end before. Monotonic; 0: nothing is awaited.
 	 */
 	int64_t unsure_until_ms;
+	uint64_t at_least; /* letters that must be there; 0: not known */
 };
 
 /* Why a job stands still; each reason has to go. */
@@ -130,6 +131,8 @@ bool job_is_shifting(const struct job *);
 uint64_t job_held(const struct job *);
 /* Letters of this pass not moved so far, those not seen yet included. */
 uint64_t job_unmoved(const struct job *);
+/* What it gave back last. */
+uint64_t job_given_back(const struct job *);
 void job_report(const struct job *, struct job_report *);
 /*
  * Takes the watch over what has ended, to count what fails later; the caller

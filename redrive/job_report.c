@@ -49,6 +49,12 @@ expected_ms(const struct job *job)
 	return ramp_duration_ms(&ramp, sift_would_move(&job->sift));
 }
 
+uint64_t
+job_given_back(const struct job *job)
+{
+	return job->given_back;
+}
+
 void
 job_report(const struct job *job, struct job_report *out)
 {

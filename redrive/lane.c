@@ -11,6 +11,7 @@
 #include "lib/xalloc.h"
 #include "redrive/depth.h"
 #include "redrive/job_env.h"
+#include "redrive/looks.h"
 #include "redrive/tally.h"
 #include "redrive/trigger.h"
 #include "redrive/watch.h"
@@ -28,9 +29,12 @@ struct lane {
 	struct tally_pipeline tally;
 	struct trigger trigger;
 	struct loop_timer *timer; /* the trigger's */
-	struct depth *depth;	  /* NULL: nobody watches */
-	struct rmq_conn *conn;	  /* NULL: none */
-	struct job *job;	  /* NULL: none */
+	/* NULL: nobody watches. */
+	struct depth *depth, *parked_depth, *archive_depth;
+	int64_t dead, parked, archived; /* letters; -1: unknown */
+	struct looks looks;
+	struct rmq_conn *conn; /* NULL: none */
+	struct job *job;       /* NULL: none */
 	/* Of the last job: what it moved may still fail. NULL: none. */
 	struct watch *watch;
 	bool breaker_open;
@@ -52,10 +56,27 @@ static void
 job_changed(void *arg)
 {
 	struct lane *lane = arg;
+	bool looking = looks_are_busy(&lane->looks);
 
-	if (lane->depth != NULL)
-		depth_hold(lane->depth,
-		    lane->job != NULL && job_is_shifting(lane->job));
+	looks_hold(&lane->looks, lane->job != NULL);
+	if (lane->depth == NULL)
+		return;
+	depth_hold(lane->depth,
+	    looking || (lane->job != NULL && job_is_shifting(lane->job)));
+	depth_hold(lane->parked_depth, looking);
+	depth_hold(lane->archive_depth, looking);
+}
+
+/* A job that came meanwhile may begin. */
+static void
+looks_changed(void *arg)
+{
+	struct lane *lane = arg;
+
+	job_changed(lane);
+	if (lane->job != NULL && !looks_are_busy(&lane->looks))
+		job_link(lane->job, lane->conn);
+	consider(lane);
 }
 
 static void
@@ -65,6 +86,8 @@ job_ended(void *arg)
 	struct job_report report;
 
 	job_report(lane->job, &report);
+	looks_note(&lane->looks, action_source(report.action, &lane->names),
+	    job_given_back(lane->job), loop_now_ms(lane->loop));
 	lane->watch = job_take_watch(lane->job);
 	job_free(lane->job);
 	lane->job = NULL;
@@ -106,7 +129,8 @@ consider(void *arg)
 	int64_t due_ms;
 	unsigned reasons;
 
-	if (lane->conn == NULL || lane->job != NULL)
+	if (lane->conn == NULL || lane->job != NULL ||
+	    looks_are_busy(&lane->looks))
 		return;
 	reasons = trigger_take(&lane->trigger, now_ms);
 	if (reasons != 0) {
@@ -150,12 +174,39 @@ on_depth(void *arg, int64_t ready)
 	count = (uint64_t)ready;
 	if (lane->job != NULL)
 		count += job_held(lane->job);
+	lane->dead = (int64_t)count;
 	tally_depth(&lane->tally, (double)count);
 	if (count == 0)
 		lane->oldest_ms = 0;
 	else if (lane->oldest_ms == 0)
 		lane->oldest_ms = loop_wall_ms(lane->loop);
 	alert(lane, count);
+}
+
+static void
+on_parked_depth(void *arg, int64_t ready)
+{
+	struct lane *lane = arg;
+
+	lane->parked = ready;
+}
+
+static void
+on_archive_depth(void *arg, int64_t ready)
+{
+	struct lane *lane = arg;
+
+	lane->archived = ready;
+}
+
+static void
+watch_depths(struct lane *lane)
+{
+	lane->depth = depth_new(lane->loop, lane->names.dead, on_depth, lane);
+	lane->parked_depth =
+	    depth_new(lane->loop, lane->names.parked, on_parked_depth, lane);
+	lane->archive_depth =
+	    depth_new(lane->loop, lane->names.archive, on_archive_depth, lane);
 }
 
 struct lane *
@@ -175,9 +226,10 @@ lane_new(const struct lane_options *options, const struct lane_cbs *cbs,
 	trigger_init(&lane->trigger, &lane->conf->redrive,
 	    loop_now_ms(lane->loop));
 	lane->timer = loop_timer_new(lane->loop, consider, lane);
+	lane->dead = lane->parked = lane->archived = -1;
+	looks_init(&lane->looks, looks_changed, lane);
 	if (options->watches)
-		lane->depth =
-		    depth_new(lane->loop, lane->names.dead, on_depth, lane);
+		watch_depths(lane);
 	return lane;
 }
 
@@ -188,7 +240,10 @@ lane_free(struct lane *lane)
 		return;
 	job_free(lane->job);
 	watch_free(lane->watch);
+	looks_clear(&lane->looks);
 	depth_free(lane->depth);
+	depth_free(lane->parked_depth);
+	depth_free(lane->archive_depth);
 	loop_timer_free(lane->loop, lane->timer);
 	topology_pipeline_names_clear(&lane->names);
 	free(lane);
@@ -204,8 +259,13 @@ lane_pipeline(const struct lane *lane)
 static void
 link_depth(struct lane *lane)
 {
-	if (lane->depth != NULL)
-		depth_link(lane->depth, lane->enabled ? lane->conn : NULL);
+	struct rmq_conn *conn = lane->enabled ? lane->conn : NULL;
+
+	if (lane->depth == NULL)
+		return;
+	depth_link(lane->depth, conn);
+	depth_link(lane->parked_depth, conn);
+	depth_link(lane->archive_depth, conn);
 }
 
 void
@@ -213,7 +273,9 @@ lane_link(struct lane *lane, struct rmq_conn *conn)
 {
 	lane->conn = conn;
 	link_depth(lane);
-	if (lane->job != NULL)
+	looks_link(&lane->looks, conn);
+	if (lane->job != NULL &&
+	    (conn == NULL || !looks_are_busy(&lane->looks)))
 		job_link(lane->job, conn);
 	consider(lane);
 }
@@ -288,7 +350,7 @@ void
 lane_run(struct lane *lane, const struct lane_run *run)
 {
 	static const struct job_cbs cbs = { job_changed, job_ended };
-	const struct job_options options = {
+	struct job_options options = {
 		.env = lane->options.env,
 		.conf = lane->conf,
 		.names = &lane->names,
@@ -297,6 +359,9 @@ lane_run(struct lane *lane, const struct lane_run *run)
 		.trigger = run->trigger,
 	};
 
+	options.order.at_least = looks_recent(&lane->looks,
+	    action_source(run->order.action, &lane->names),
+	    loop_now_ms(lane->loop));
 	lane->automatic = run->automatic;
 	if (run->automatic)
 		lane->asked = 0;
@@ -309,7 +374,9 @@ lane_run(struct lane *lane, const struct lane_run *run)
 	if (run->automatic && !lane->healthy)
 		job_pause(lane->job, JOB_PAUSE_PROBE,
 		    "the downstream is not healthy");
-	job_link(lane->job, lane->conn);
+	job_changed(lane);
+	if (!looks_are_busy(&lane->looks))
+		job_link(lane->job, lane->conn);
 }
 
 void
@@ -359,6 +426,30 @@ lane_relieve(struct lane *lane)
 {
 	if (lane->job != NULL)
 		job_relieve(lane->job);
+}
+
+void
+lane_view(const struct lane *lane, struct lane_view *view)
+{
+	view->dead = lane->dead;
+	if (lane->job != NULL && job_is_shifting(lane->job))
+		view->dead = (int64_t)job_unmoved(lane->job);
+	view->parked = lane->parked;
+	view->archived = lane->archived;
+	view->oldest_ms = lane->oldest_ms;
+	view->breaker_open = lane->breaker_open;
+}
+
+const struct topology_pipeline_names *
+lane_names(const struct lane *lane)
+{
+	return &lane->names;
+}
+
+struct looks *
+lane_looks(struct lane *lane)
+{
+	return &lane->looks;
 }
 
 void

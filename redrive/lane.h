@@ -16,6 +16,7 @@ struct conf;
 struct conf_pipeline;
 struct job_env;
 struct lane;
+struct looks;
 struct news;
 struct tally;
 
@@ -88,6 +89,19 @@ bool lane_is_busy(const struct lane *);
 bool lane_is_well(const struct lane *, struct buf *why);
 /* See job_relieve. */
 void lane_relieve(struct lane *);
+/* What is known of it at this moment. */
+struct lane_view {
+	int64_t dead, parked, archived; /* letters; -1: unknown */
+	int64_t oldest_ms; /* when the oldest died, wall clock; 0: unknown */
+	bool breaker_open; /* a consumer's */
+};
+void lane_view(const struct lane *, struct lane_view *);
+const struct topology_pipeline_names *lane_names(const struct lane *);
+/*
+ * The looks at its queues. While one is under way a job that is told to run
+ * waits for its end.
+ */
+struct looks *lane_looks(struct lane *);
 /* Brings the gauges up to date. */
 void lane_refresh(struct lane *);
 

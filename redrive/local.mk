@@ -6,6 +6,12 @@ noinst_LIBRARIES += redrive/libredrive.a
 redrive_libredrive_a_SOURCES = \
 	redrive/action.c \
 	redrive/action.h \
+	redrive/api.c \
+	redrive/api.h \
+	redrive/api_guard.c \
+	redrive/api_guard.h \
+	redrive/api_letters.c \
+	redrive/api_parts.h \
 	redrive/args.c \
 	redrive/args.h \
 	redrive/audit.c \
@@ -54,6 +60,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/ledger.h \
 	redrive/letter_json.c \
 	redrive/letter_json.h \
+	redrive/looks.c \
+	redrive/looks.h \
 	redrive/mover.c \
 	redrive/mover.h \
 	redrive/news.c \
@@ -87,6 +95,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/sift.h \
 	redrive/stash.c \
 	redrive/stash.h \
+	redrive/survey.c \
+	redrive/survey.h \
 	redrive/tally.c \
 	redrive/tally.h \
 	redrive/trigger.c \
@@ -95,6 +105,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/uplink.h \
 	redrive/verdicts.c \
 	redrive/verdicts.h \
+	redrive/view.c \
+	redrive/view.h \
 	redrive/watch.c \
 	redrive/watch.h
 

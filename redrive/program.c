@@ -12,12 +12,14 @@
 #include "lib/cli.h"
 #include "lib/daemon.h"
 #include "lib/log.h"
+#include "redrive/api.h"
 #include "redrive/print.h"
 #include "redrive/redrive.h"
 
 struct program {
 	struct daemon *daemon;
 	struct redrive *redrive;
+	struct api *api; /* NULL: none */
 };
 
 static void
@@ -81,7 +83,10 @@ core_is_ready(void *arg, struct buf *why)
 static void
 core_free(void *arg)
 {
-	redrive_free(((struct program *)arg)->redrive);
+	struct program *p = arg;
+
+	api_free(p->api);
+	redrive_free(p->redrive);
 }
 
 /* The default socket's folder is ours to make; any other must be there. */
@@ -139,6 +144,12 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 	env.metrics = daemon_metrics(p.daemon);
 	env.instance = daemon_instance(p.daemon);
 	p.redrive = redrive_new(&env, conf, once, &cbs, &p);
+	if (once == NULL && daemon_http(p.daemon) != NULL) {
+		const struct api_env api = { env.loop, daemon_http(p.daemon),
+			p.redrive, conf, listen };
+
+		p.api = api_new(&api);
+	}
 	exit_code = daemon_run(p.daemon, &core, &p);
 	daemon_close(p.daemon);
 	return exit_code;

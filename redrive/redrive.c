@@ -606,6 +606,33 @@ redrive_registry(const struct redrive *r)
 	return r->duty != NULL ? office_registry(duty_office(r->duty)) : NULL;
 }
 
+struct lane *
+redrive_lane(const struct redrive *r, const struct conf_pipeline *pipeline)
+{
+	for (size_t i = 0; i < r->lane_count; i++) {
+		if (lane_pipeline(r->lanes[i]) == pipeline)
+			return r->lanes[i];
+	}
+	return NULL;
+}
+
+const struct job_env *
+redrive_job_env(const struct redrive *r)
+{
+	return &r->job_env;
+}
+
+enum probe_health
+redrive_health(const struct redrive *r, const struct conf_downstream *conf)
+{
+	const struct health *health = &r->healths[conf - r->conf->downstreams];
+
+	if (conf->probe.kind == CONF_PROBE_NONE)
+		return PROBE_HEALTHY;
+	return health->probe != NULL ? probe_health(health->probe)
+				     : PROBE_UNKNOWN;
+}
+
 void
 redrive_free(struct redrive *r)
 {

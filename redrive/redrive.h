@@ -23,13 +23,15 @@
 #include <stdint.h>
 
 #include "config/conf.h"
+#include "downstream/probe.h"
 #include "lib/buf.h"
 #include "lib/loop.h"
 #include "lib/metrics.h"
 #include "lib/stream.h"
 #include "redrive/once.h"
 
-struct probe_driver;
+struct job_env;
+struct lane;
 struct redrive;
 struct registry;
 
@@ -74,6 +76,12 @@ void redrive_start(struct redrive *);
 void redrive_drain(struct redrive *);
 /* The jobs, for the control API; NULL with --once. */
 struct registry *redrive_registry(const struct redrive *);
+/* For it too: a pipeline, what jobs share, and what the probe last said. */
+struct lane *redrive_lane(const struct redrive *, const struct conf_pipeline *);
+const struct job_env *redrive_job_env(const struct redrive *);
+/* PROBE_HEALTHY without a probe. */
+enum probe_health redrive_health(const struct redrive *,
+    const struct conf_downstream *);
 /*
  * True when all connections are up, all that is needed is in the broker, and
  * no dead-letter queue was found closed to us; else `why` (may be NULL) gets a

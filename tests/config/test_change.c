@@ -23,7 +23,7 @@ static const char everything[] =
     "      headers: {A: b}\n"
     "      forward_headers: [c]\n"
     "    probe: {tcp: {address: h:1}}\n"
-    "  e: {exec: {command: [x]}}\n"
+    "  e: {exec: {command: [x]}, probe: {exec: {command: [y]}}}\n"
     "pipelines:\n"
     "  p:\n"
     "    queue: {name: q, declare: {type: quorum}}\n"
@@ -35,6 +35,20 @@ static const char everything[] =
     "          header: {k: v}}\n"
     "    dead_letter: {queue: dq, parked: pq, archive: aq}\n"
     "redrive: {listen: none}\n";
+
+/* What only the second downstream has. */
+static bool
+is_of_command(const char *path)
+{
+	static const char *const keys[] = { "downstreams.*.exec",
+		"downstreams.*.probe.exec" };
+
+	for (size_t i = 0; i < array_len(keys); i++) {
+		if (strncmp(path, keys[i], strlen(keys[i])) == 0)
+			return true;
+	}
+	return false;
+}
 
 static char *
 element_of(struct conf *conf, const char *path, char *element)
@@ -57,8 +71,7 @@ element_of(struct conf *conf, const char *path, char *element)
 		memcpy(&count, element + row->offset + sizeof(items),
 		    sizeof(count));
 		/* The second downstream is a command. */
-		if (row->type == CONF_TYPE_NAMED &&
-		    strncmp(path, "downstreams.*.exec", 18) == 0 &&
+		if (row->type == CONF_TYPE_NAMED && is_of_command(path) &&
 		    element == (char *)conf)
 			items += row->size;
 		if (count == 0)
@@ -145,7 +158,7 @@ check_key(const struct conf_key *key, struct conf *from, struct conf *to)
 {
 	struct conf_errors errors = { 0 };
 	char *at = element_of(to, key->path, (char *)to) + key->offset;
-	size_t i = is_below(key, "downstreams.*.exec") ? 1 : 0;
+	size_t i = is_of_command(key->path) ? 1 : 0;
 	char before[sizeof(struct conf_listen)];
 	size_t size = size_of(key);
 

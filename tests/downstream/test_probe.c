@@ -421,6 +421,46 @@ gives_up_on_silence(void **state)
 	peer_free(peer);
 }
 
+/* One try of a shell command; why it was bad, "" if it was good. */
+static const char *
+runs(struct world *w, const char *script, int64_t timeout_ms)
+{
+	const char *const argv[] = { "/bin/sh", "-c", script };
+	struct probe_params once = { "d", LONG_MS, timeout_ms, 1, 1 };
+	const struct conf_downstream conf = {
+		.probe = {
+			.kind = CONF_PROBE_EXEC,
+			.command = { argv, array_len(argv) },
+		},
+	};
+
+	w->why[0] = '\0';
+	w->probe = probe_new(w->loop, &once,
+	    probe_driver_new(w->loop, NULL, &conf), probed, w);
+	await(w, 1);
+	assert_int_equal(probe_health(w->probe),
+	    w->why[0] == '\0' ? PROBE_HEALTHY : PROBE_UNHEALTHY);
+	probe_free(w->probe);
+	w->probe = NULL;
+	return w->why;
+}
+
+static void
+tries_commands(void **state)
+{
+	struct world *w = *state;
+
+	assert_string_equal(runs(w, "exit 0", LONG_MS), "");
+	assert_string_equal(runs(w, "echo noise; echo no room >&2; exit 65",
+				LONG_MS),
+	    "no room");
+	assert_string_not_equal(runs(w, "kill -9 $$", LONG_MS), "");
+	assert_string_not_equal(runs(w, "exit 75", LONG_MS), "");
+	/* What hangs is ended, with all that it started. */
+	assert_string_equal(runs(w, "sleep 1000 | sleep 1000", 200),
+	    "no answer within 200ms");
+}
+
 /* Asks once; whether it was the peer that answered. */
 static bool
 reaches(struct world *w, struct conf_downstream *conf, const char *url,
@@ -483,6 +523,7 @@ main(void)
 		TEST(tries_tcp),
 		TEST_HTTP(tries_http),
 		TEST_HTTP(gives_up_on_silence),
+		TEST_HTTP(tries_commands),
 		TEST_HTTP(shares_a_socket_for_the_same_place),
 	};
 

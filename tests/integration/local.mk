@@ -31,6 +31,7 @@ EXTRA_DIST += \
 	tests/integration/test_guide.py \
 	tests/integration/test_harness.py \
 	tests/integration/test_redrive_actions.py \
+	tests/integration/test_redrive_api.py \
 	tests/integration/test_redrive_canary.py \
 	tests/integration/test_redrive_daemon.py \
 	tests/integration/test_redrive_once.py \

@@ -6,6 +6,7 @@ check_PROGRAMS += \
 	tests/lib/test_buf \
 	tests/lib/test_child \
 	tests/lib/test_cli \
+	tests/lib/test_cron \
 	tests/lib/test_dial \
 	tests/lib/test_http_server \
 	tests/lib/test_listen \
@@ -22,6 +23,8 @@ tests_lib_test_buf_SOURCES = tests/lib/test_buf.c tests/unit.h
 tests_lib_test_buf_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_child_SOURCES = tests/lib/test_child.c tests/unit.h
 tests_lib_test_child_LDADD = $(LIB_TESTS_LDADD)
+tests_lib_test_cron_SOURCES = tests/lib/test_cron.c tests/unit.h
+tests_lib_test_cron_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_dial_SOURCES = tests/lib/test_dial.c tests/unit.h
 tests_lib_test_dial_LDADD = $(LIB_TESTS_LDADD)
 tests_lib_test_http_server_SOURCES = tests/lib/test_http_server.c tests/unit.h

@@ -27,7 +27,8 @@ struct client {
 struct world {
 	struct loop *loop;
 	struct http_server *server;
-	struct http_request *held; /* by hold() */
+	struct http_request *held; /* by hold(), in_parts() */
+	unsigned parts, sent;
 	struct loop_timer *timer;
 	struct client clients[4];
 };
@@ -179,6 +180,40 @@ large(void *arg, struct http_request *request)
 	buf_clear(&body);
 }
 
+/* An answer in parts, one after the other as the client takes them. */
+static void
+next_part(void *arg)
+{
+	struct world *world = arg;
+	const size_t len = 64 * 1024;
+	struct buf part = { 0 };
+	bool sent = false;
+
+	memset(buf_reserve(&part, len), 'x', len);
+	buf_claim(&part, len);
+	if (world->sent < world->parts)
+		sent = http_server_send(world->held, &part, next_part, world);
+	buf_clear(&part);
+	world->sent += sent;
+	if (sent)
+		return;
+	http_server_end(world->held);
+	world->held = NULL;
+	if (world->sent < world->parts)
+		loop_stop(world->loop);
+}
+
+static void
+in_parts(void *arg, struct http_request *request)
+{
+	struct world *world = arg;
+
+	world->held = request;
+	world->sent = 0;
+	http_server_begin(request, 200, "text/plain");
+	next_part(world);
+}
+
 static void
 close_server(void *arg, struct http_request *request)
 {
@@ -205,6 +240,7 @@ open_server(struct world *world, const char *address,
 	http_server_handle(world->server, "GET", "/v1/a", hello, deep);
 	http_server_handle(world->server, "GET", "/hold", hold, world);
 	http_server_handle(world->server, "GET", "/large", large, NULL);
+	http_server_handle(world->server, "GET", "/parts", in_parts, world);
 	http_server_handle(world->server, "GET", "/close", close_server, world);
 }
 
@@ -329,6 +365,81 @@ a_large_answer_arrives_whole(void **state)
 	answer = client_hear(client, NULL);
 	assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4),
 	    5 * 1024 * 1024);
+}
+
+static void
+an_answer_may_come_in_parts(void **state)
+{
+	struct world *world = *state;
+	struct client *client = client_open(world, 0);
+	const char *answer;
+
+	world->parts = 80;
+	client_send(client, "GET /parts HTTP/1.0\r\n\r\n");
+	answer = client_hear(client, NULL);
+	assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4),
+	    80 * 64 * 1024);
+	client_close(client);
+	client = client_open(world, 0);
+	world->parts = 1;
+	client_send(client, "GET /parts HTTP/1.1\r\n\r\n");
+	answer = client_hear(client, "\r\n0\r\n\r\n");
+	expect_part(answer, "Transfer-Encoding: chunked\r\n");
+	buf_reset(&client->got);
+	/* The connection is as good as before. */
+	client_send(client, "GET /hello HTTP/1.1\r\n\r\n");
+	client_hear(client, "exact GET");
+}
+
+/* Who takes nothing holds nothing up for ever, and needs no memory. */
+static void
+parts_wait_for_their_client(void **state)
+{
+	const struct http_server_limits limits = { .idle_ms = 100 };
+	struct world *world = *state;
+	struct client *client;
+
+	http_server_close(world->server);
+	open_server(world, "127.0.0.1:0", &limits);
+	client = client_open(world, 0);
+	world->parts = 1000000;
+	loop_fd_want(world->loop, client->watch, 0);
+	client_send(client, "GET /parts HTTP/1.1\r\n\r\n");
+	loop_run(world->loop);
+	assert_null(world->held);
+	assert_true(world->sent < 1000);
+}
+
+static void
+parts_end_when_the_client_goes(void **state)
+{
+	struct world *world = *state;
+	struct client *client = client_open(world, 0);
+
+	world->parts = 1000000;
+	loop_fd_want(world->loop, client->watch, 0);
+	client_send(client, "GET /parts HTTP/1.1\r\n\r\n");
+	idle(world, 20);
+	assert_non_null(world->held);
+	client_close(client);
+	loop_run(world->loop);
+	assert_null(world->held);
+}
+
+static void
+parts_end_when_the_server_goes(void **state)
+{
+	struct world *world = *state;
+	struct client *client = client_open(world, 0);
+
+	world->parts = 1000000;
+	loop_fd_want(world->loop, client->watch, 0);
+	client_send(client, "GET /parts HTTP/1.1\r\n\r\n");
+	idle(world, 20);
+	http_server_close(world->server);
+	world->server = NULL;
+	loop_run(world->loop);
+	assert_null(world->held);
 }
 
 static void
@@ -557,6 +668,10 @@ main(void)
 		in_world(head_has_no_body),
 		in_world(a_connection_takes_many_requests),
 		in_world(a_large_answer_arrives_whole),
+		in_world(an_answer_may_come_in_parts),
+		in_world(parts_wait_for_their_client),
+		in_world(parts_end_when_the_client_goes),
+		in_world(parts_end_when_the_server_goes),
 		in_world(sizes_are_bounded),
 		in_world(connections_are_bounded),
 		in_world(time_is_bounded),

@@ -5,13 +5,16 @@ redrive_test_libs = $(REDRIVE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/redrive/test_rate tests/redrive/test_trigger \
 	tests/redrive/test_filter tests/redrive/test_letters \
 	tests/redrive/test_canary tests/redrive/test_ramp \
-	tests/redrive/test_news
+	tests/redrive/test_news tests/redrive/test_api_guard
 tests_redrive_test_rate_SOURCES = tests/redrive/test_rate.c tests/unit.h
 tests_redrive_test_rate_LDADD = $(redrive_test_libs)
 tests_redrive_test_trigger_SOURCES = tests/redrive/test_trigger.c tests/unit.h
 tests_redrive_test_trigger_LDADD = $(redrive_test_libs)
 tests_redrive_test_filter_SOURCES = tests/redrive/test_filter.c tests/unit.h
 tests_redrive_test_filter_LDADD = $(redrive_test_libs)
+tests_redrive_test_api_guard_SOURCES = tests/redrive/test_api_guard.c \
+	tests/unit.h
+tests_redrive_test_api_guard_LDADD = $(redrive_test_libs)
 tests_redrive_test_letters_SOURCES = tests/redrive/test_letters.c tests/unit.h
 tests_redrive_test_letters_LDADD = $(redrive_test_libs)
 tests_redrive_test_canary_SOURCES = tests/redrive/test_canary.c tests/unit.h

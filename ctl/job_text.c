@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+#include "ctl/job_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "ctl/output.h"
+#include "ctl/report.h"
+#include "lib/cli.h"
+#include "lib/compiler.h"
+
+static const char *
+text_of(const json_t *job, const char *key)
+{
+	const char *text = output_member(job, key);
+
+	return text != NULL ? text : "";
+}
+
+bool
+job_text_has_ended(const json_t *job)
+{
+	return strcmp(text_of(job, "state"), "ended") == 0;
+}
+
+int
+job_text_exit_code(const json_t *job)
+{
+	return !job_text_has_ended(job) ||
+		strcmp(text_of(job, "end"), "complete") == 0
+	    ? CLI_OK
+	    : CLI_DRIFT;
+}
+
+static int
+percent_of(const json_t *job)
+{
+	return (int)(json_number_value(json_object_get(job, "progress")) * 100);
+}
+
+void
+job_text_brief(struct buf *out, const json_t *job)
+{
+	report_clean(out, text_of(job, "id"));
+	buf_add_u8(out, ' ');
+	job_text_state(out, job);
+	if (!job_text_has_ended(job))
+		buf_printf(out, " %d %%", percent_of(job));
+}
+
+void
+job_text_state(struct buf *out, const json_t *job)
+{
+	bool ended = job_text_has_ended(job);
+	const char *why = text_of(job, "why");
+
+	report_clean(out, text_of(job, ended ? "end" : "state"));
+	if (*why != '\0') {
+		buf_add_str(out, ": ");
+		report_clean(out, why);
+	}
+}
+
+void
+job_text_did(struct buf *out, const json_t *job)
+{
+	static const struct {
+		const char *key, *word;
+	} counts[] = {
+		{ "moved", "moved" },
+		{ "redriven", "redriven" },
+		{ "parked", "parked" },
+		{ "failed_again", "failed again" },
+		{ "refused", "refused" },
+		{ "left", "left" },
+		{ "unknown", "moved or not" },
+	};
+	bool any = false;
+
+	for (size_t i = 0; i < array_len(counts); i++) {
+		int64_t count = output_number(job, counts[i].key);
+
+		if (count == 0)
+			continue;
+		buf_printf(out, "%s%" PRId64 " %s", any ? ", " : "", count,
+		    counts[i].word);
+		any = true;
+	}
+	if (!any)
+		buf_add_str(out, "nothing moved");
+}
+
+/* "label: text", if there is one. */
+static void
+add_line(struct buf *out, const char *label, const char *text)
+{
+	if (text == NULL || *text == '\0')
+		return;
+	buf_printf(out, "%-10s ", label);
+	report_clean(out, text);
+	buf_add_u8(out, '\n');
+}
+
+void
+job_text_whole(struct buf *out, const json_t *job)
+{
+	struct buf text = { 0 };
+	char age[OUTPUT_AGE_SPACE];
+	char *filter;
+
+	add_line(out, "job", text_of(job, "id"));
+	add_line(out, "pipeline", text_of(job, "pipeline"));
+	add_line(out, "action", text_of(job, "action"));
+	job_text_state(&text, job);
+	add_line(out, "state", buf_str(&text));
+	buf_reset(&text);
+	job_text_did(&text, job);
+	add_line(out, "so far", buf_str(&text));
+	if (!job_text_has_ended(job))
+		buf_printf(out, "%-10s %d %%\n", "progress", percent_of(job));
+	add_line(out, "trigger", text_of(job, "trigger"));
+	add_line(out, "who", text_of(job, "who"));
+	add_line(out, "from", text_of(job, "from"));
+	add_line(out, "started", text_of(job, "started"));
+	add_line(out, "ago", output_age(age, job, "started"));
+	add_line(out, "ended", text_of(job, "ended"));
+	filter = json_dumps(json_object_get(job, "filter"), JSON_COMPACT);
+	if (filter != NULL && strcmp(filter, "{}") != 0)
+		add_line(out, "filter", filter);
+	free(filter);
+	buf_clear(&text);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/* What the parts of the control API share. */
+#ifndef DLO_REDRIVE_API_PARTS_H
+#define DLO_REDRIVE_API_PARTS_H
+
+#include <jansson.h>
+#include <sys/queue.h>
+
+#include "lib/compiler.h"
+#include "redrive/api.h"
+#include "redrive/registry.h"
+
+LIST_HEAD(api_looks, api_look);
+
+struct api {
+	struct api_env env;
+	struct conf_listen listen;
+	struct registry *registry;
+	struct api_looks looks; /* under way; api_letters.c */
+};
+
+/* A problem, and the answer to it. */
+struct api_problem {
+	int status;
+	const char *code;   /* "no_pipeline" */
+	const char *detail; /* a sentence */
+	const char *hint;   /* what would help; NULL: nothing known */
+};
+
+/* Answers with `body` (taken) as JSON. */
+void api_answer(struct http_request *, int status, json_t *body);
+void api_refuse(struct http_request *, const struct api_problem *);
+/* Answers with what became of a wish; `status` if it was done. */
+void api_answer_wish(struct api *, struct http_request *, int status,
+    const struct registry_answer *);
+/* The body as JSON; NULL: it was refused. */
+json_t *api_body(struct http_request *) must_use;
+
+/* api_letters.c: `rest` follows the pipeline's name. */
+void api_letters(struct api *, struct http_request *,
+    const struct conf_pipeline *, const char *rest);
+/* Ends the looks under way. */
+void api_letters_stop(struct api *);
+
+#endif

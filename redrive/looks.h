@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Dead Letter Office authors */
+/*
+ * Looks at the queues of one pipeline, for operators: one after the other, as
+ * each holds what it looks at, and never beside a job of that pipeline.
+ */
+#ifndef DLO_REDRIVE_LOOKS_H
+#define DLO_REDRIVE_LOOKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "redrive/survey.h"
+
+struct look;
+
+TAILQ_HEAD(look_queue, look);
+
+/* Part of a lane. */
+struct looks {
+	struct rmq_conn *conn; /* NULL: none */
+	bool held;	       /* none may start: a job is there */
+	struct look *current;  /* NULL: none */
+	struct look_queue waiting;
+	/* What went back last, which the broker may not have counted yet. */
+	const char *given_back_to;
+	uint64_t given_back;
+	int64_t given_back_ms;
+	void (*changed)(void *arg); /* looks_are_busy may be another now */
+	void *arg;
+};
+
+/* Called from the loop, never inside a call. */
+struct look_cbs {
+	/* A letter that the filter takes; gone on return. */
+	void (*letter)(void *arg, const struct envelope *,
+	    const struct rmq_message *);
+	/*
+	 * No more letters; `why` is NULL when all that were wanted have been
+	 * shown. The look is gone on return.
+	 */
+	void (*shown)(void *arg, const char *why);
+};
+
+void looks_init(struct looks *, void (*changed)(void *arg), void *arg);
+/* Lets go of everything, without callbacks. */
+void looks_clear(struct looks *);
+/* The scan connection is up, or gone (NULL; its channels are closed). */
+void looks_link(struct looks *, struct rmq_conn *);
+/* On: none starts until it is off again. */
+void looks_hold(struct looks *, bool on);
+/* Whether one is under way: no job may start. */
+bool looks_are_busy(const struct looks *);
+
+/* So many letters were given back to this queue (which must last), now. */
+void looks_note(struct looks *, const char *queue, uint64_t count,
+    int64_t now_ms);
+/*
+ * How many there are at least, as they went back only a moment ago: whoever
+ * counts now may be told of fewer. 0: nobody knows.
+ */
+uint64_t looks_recent(const struct looks *, const char *queue, int64_t now_ms);
+
+/* Starts one as soon as it may. All that it points to must outlive it. */
+struct look *look_new(struct looks *, const struct survey_options *,
+    const struct look_cbs *, void *arg);
+/* No callback after this. */
+void look_cancel(struct look *);
+/* Off: letters stop coming soon, until it is on again. */
+void look_pull(struct look *, bool on);
+/* Letters seen so far. */
+uint64_t look_seen(const struct look *);
+
+#endif

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Dead Letter Office authors
+"""The control API and the verbs of dlo that use it, judged by what an
+independent client finds in the queues afterwards."""
+
+import json
+import socket
+
+import harness
+from program import run_program
+from redrive_case import RedriveCase, numbered
+
+COLUMNS = 100
+TOKEN = "not-to-be-guessed"
+
+
+class ApiCase(RedriveCase):
+    def setUp(self):
+        super().setUp()
+        self.socket = f"{self.folder}/redrive.sock"
+
+    def office(self, listen=None, token=None, downstream=None, **redrive):
+        """A daemon that does nothing by itself; it is active."""
+        redrive.setdefault("when", [])
+        config = self.redrive_config(downstream, **redrive)
+        listen = listen or f"unix:{self.socket}"
+        config["redrive"] = {"listen": listen}
+        if token is not None:
+            config["redrive"]["token"] = token
+        self.path = self.write_config(config)
+        daemon = self.redrive(self.path, listen=listen)
+        harness.wait_until(lambda: daemon.metrics().value("dlo_active") == 1,
+                           "it is active")
+        return daemon
+
+    def dlo(self, *args, code=0):
+        """What a verb says in text; it fits the columns."""
+        ended, out, err = run_program("dlo", "-c", self.path, *args)
+        self.assertEqual(ended, code, out + err)
+        for line in out.splitlines():
+            self.assertLessEqual(len(line), COLUMNS, line)
+        return out + err
+
+    def ask(self, *args, code=0):
+        """What a verb says in JSON."""
+        ended, out, err = run_program("dlo", "-c", self.path, *args, "--json")
+        self.assertEqual(ended, code, out + err)
+        return json.loads(out)
+
+    def assert_as_before(self, ids):
+        """The dead letters are there, in their order."""
+        self.wait_depth("orders.dlq", len(ids))
+        self.assertEqual(self.ids_in("orders.dlq"), list(ids))
+
+
+class Looks(ApiCase):
+    def test_api_groups_and_peek_leave_all_as_it_was(self):
+        self.office()
+        ids = self.bury(numbered(30), reason=lambda n:
+                        "rejected" if n % 3 == 0 else "deadline")
+        groups = self.ask("groups", "orders")["groups"]
+        self.assertEqual([(g["reason"], g["class"], g["count"])
+                          for g in groups],
+                         [("deadline", "http.503", 20),
+                          ("rejected", "http.503", 10)])
+        self.assertEqual(groups[0]["error"], "the shop is closed")
+        said = self.ask("peek", "orders", "--reason", "rejected",
+                        "--limit", "3", "--body")
+        self.assertEqual([m["id"] for m in said["messages"]],
+                         ["m-0", "m-3", "m-6"])
+        self.assertEqual(said["messages"][0]["body"], "body")
+        self.assertEqual(said["messages"][0]["routing_key"], "order.new")
+        self.assertIn("the shop is closed", self.dlo("groups", "orders"))
+        self.assertIn("m-29", self.dlo("peek", "orders", "--limit", "40"))
+        self.assertIn("No dead letter matches",
+                      self.dlo("peek", "orders", "--id", "other"))
+        self.assert_as_before(ids)
+
+    def test_api_export_has_everything(self):
+        self.office()
+        ids = self.bury(numbered(300), headers={"n": 7, "b": b"\xff\x00"},
+                        body=b"\xfe\xff", priority=3)
+        code, out, err = run_program("dlo", "-c", self.path, "export",
+                                     "orders")
+        self.assertEqual((code, err), (0, "300 exported\n"))
+        letters = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([letter["id"] for letter in letters], ids)
+        self.assertEqual(letters[0]["body_base64"], "/v8=")
+        self.assertEqual(letters[0]["properties"]["priority"], 3)
+        headers = {h["name"]: h for h in letters[0]["headers"]}
+        self.assertEqual(headers["dlo-attempt"]["value"], 6)
+        self.assertIn("n", headers)
+        self.assert_as_before(ids)
+
+    def test_api_looks_wait_for_each_other(self):
+        daemon = self.office()
+        ids = self.bury(numbered(200))
+        clients = [self.connect_raw() for _ in range(8)]
+        for client in clients:
+            client.sendall(b"GET /v1/pipelines/orders/groups HTTP/1.0\r\n"
+                           b"Host: localhost\r\n\r\n")
+        for client in clients:
+            answer = b""
+            while part := client.recv(65536):
+                answer += part
+            self.assertIn(b'"count":200', answer)
+            client.close()
+        self.assertTrue(daemon.alive())
+        self.assert_as_before(ids)
+
+    def connect_raw(self):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(30)
+        client.connect(self.socket)
+        self.addCleanup(client.close)
+        return client
+
+    def test_api_status_at_a_glance(self):
+        self.office()
+        self.bury(numbered(5))
+        harness.wait_until(
+            lambda: self.ask("status")["pipelines"][0]["dead"] == 5,
+            "it has counted", every=0.5)
+        status = self.ask("status")
+        self.assertEqual(status["role"], "active")
+        pipeline = status["pipelines"][0]
+        self.assertEqual((pipeline["name"], pipeline["healthy"],
+                          pipeline["job"]), ("orders", True, None))
+        self.assertRegex(self.dlo("status"), r"(?m)^orders +5 ")
+
+
+class Moves(ApiCase):
+    def test_api_redrive_what_matches(self):
+        self.office()
+        self.bury(numbered(20), reason=lambda n:
+                  "rejected" if n % 2 else "deadline")
+        # The broker may not have counted yet what this gives back.
+        self.ask("groups", "orders")
+        out = self.dlo("redrive", "orders", "--reason", "deadline", "--wait")
+        self.assertIn("complete", out)
+        self.assertIn("10 redriven", out)
+        self.assertEqual(self.ids_in("orders"),
+                         [f"m-{n}" for n in range(0, 20, 2)])
+        self.assert_as_before([f"m-{n}" for n in range(1, 20, 2)])
+        jobs = self.ask("jobs")["jobs"]
+        self.assertEqual([(j["action"], j["state"], j["end"], j["redriven"])
+                          for j in jobs],
+                         [("redrive", "ended", "complete", 10)])
+        self.assertIn("uid ", jobs[0]["who"])
+        self.assertIn(jobs[0]["id"], self.dlo("jobs"))
+        self.assertIn("complete", self.dlo("job", jobs[0]["id"]))
+
+    def test_api_delete_and_restore_undo_each_other(self):
+        self.office()
+        ids = self.bury(numbered(10))
+        self.dlo("delete", "orders", "--id", "m-3", "--id", "m-4", "--wait")
+        self.wait_depth("orders.archive", 2)
+        self.wait_depth("orders.dlq", 8)
+        self.dlo("restore", "orders", "--all", "--wait")
+        self.wait_depth("orders.archive", 0)
+        self.wait_depth("orders.dlq", 10)
+        self.dlo("park", "orders", "--id", "m-3", "--wait")
+        self.wait_depth("orders.parked", 1)
+        self.dlo("unpark", "orders", "--all", "--wait")
+        self.wait_depth("orders.dlq", 10)
+        self.assertEqual(set(self.ids_in("orders.dlq")), set(ids))
+
+    def test_api_dry_run_moves_nothing(self):
+        self.office()
+        ids = self.bury(numbered(10))
+        job = self.ask("redrive", "orders", "--all", "--dry-run")
+        self.assertEqual((job["end"], job["redriven"]), ("complete", 0))
+        self.assertEqual(sum(g["count"] for g in job["groups"]), 10)
+        self.assert_as_before(ids)
+
+    def test_api_a_job_is_steered(self):
+        self.office(rate=5)
+        self.bury(numbered(200))
+        job = self.ask("redrive", "orders", "--all")
+        self.dlo("pause", job["id"])
+        harness.wait_until(
+            lambda: self.ask("job", job["id"])["state"] == "paused",
+            "it is paused", every=0.2)
+        moved = self.ask("job", job["id"])["redriven"]
+        refused = self.dlo("redrive", "orders", "--all", code=1)
+        self.assertIn(job["id"], refused)
+        self.assertIn("dlo cancel", refused)
+        self.dlo("resume", job["id"])
+        harness.wait_until(
+            lambda: self.ask("job", job["id"])["redriven"] > moved,
+            "it goes on", every=0.2)
+        self.dlo("cancel", job["id"])
+        harness.wait_until(
+            lambda: self.ask("job", job["id"])["state"] == "ended",
+            "it has ended", every=0.2)
+        ended = self.ask("job", job["id"])
+        self.assertEqual(ended["end"], "cancelled")
+        self.wait_depth("orders", ended["redriven"])
+        self.wait_depth("orders.dlq", 200 - ended["redriven"])
+        self.dlo("cancel", job["id"], code=1)
+
+    def test_api_redriving_is_turned_off_and_on(self):
+        self.office()
+        ids = self.bury(numbered(3))
+        self.dlo("feature", "redrive", "off")
+        harness.wait_until(lambda: self.ask("status")["redrive"] is False,
+                           "it is off", every=0.2)
+        self.assertIn("dlo feature redrive on",
+                      self.dlo("redrive", "orders", "--all", code=1))
+        self.assertIn("turned off", self.dlo("status"))
+        self.dlo("feature", "redrive", "on")
+        self.dlo("redrive", "orders", "--all", "--wait")
+        self.assertEqual(self.ids_in("orders"), ids)
+
+
+class Refusals(ApiCase):
+    def test_api_an_unhealthy_downstream_is_spared(self):
+        down = self.downstream(lambda r: 503)
+        daemon = self.office(downstream=down)
+        ids = self.bury(numbered(3))
+        daemon.wait_log("probe", to="unhealthy")
+        self.assertIn("--force", self.dlo("redrive", "orders", "--all",
+                                          code=75))
+        self.assertEqual(self.ask("jobs")["jobs"], [])
+        self.assertEqual(len(self.ask("redrive", "orders", "--all",
+                                      "--dry-run")["groups"]), 1)
+        self.dlo("redrive", "orders", "--all", "--force", "--wait")
+        self.assertEqual(self.ids_in("orders"), ids)
+
+    def test_api_verbs_need_sense(self):
+        self.office()
+        for args, code in (
+                (("redrive", "orders"), 64),
+                (("redrive", "orders", "--all", "--id", "1"), 64),
+                (("redrive", "nobody", "--all"), 1),
+                (("peek", "nobody"), 1),
+                (("peek", "orders", "--reason", "whim"), 64),
+                (("job", "nosuchjob"), 1),
+                (("pause", "nosuchjob"), 1),
+                (("feature", "redrive", "perhaps"), 64),
+                (("feature", "teleport", "on"), 64)):
+            said = self.dlo(*args, code=code)
+            self.assertNotEqual(said, "", args)
+
+    def test_api_nobody_answers(self):
+        self.path = self.write_config({**self.redrive_config(when=[]),
+                                       "redrive": {"listen": "unix:"
+                                                   + self.socket}})
+        said = self.dlo("status", code=69)
+        self.assertIn(self.socket, said)
+        self.assertIn("Is dlo-redrive running", said)
+
+    def raw(self, address, head, body=b""):
+        """The status of an answer to bytes as they are."""
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(head.encode() + b"\r\n" + body)
+            answer = b""
+            while part := client.recv(65536):
+                answer += part
+        return int(answer.split(b" ", 2)[1]), answer
+
+    def test_api_over_tcp_wants_its_token(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = probe.getsockname()
+        listen = f"127.0.0.1:{address[1]}"
+        self.office(listen=listen, token=TOKEN)
+        self.assertIn("orders", self.dlo("status"))
+        good = (f"GET /v1/pipelines HTTP/1.0\r\nHost: {listen}\r\n"
+                f"Authorization: Bearer {TOKEN}\r\n")
+        self.assertEqual(self.raw(address, good)[0], 200)
+        for head, status in (
+                (good.replace(TOKEN, "guessed"), 401),
+                (good.replace(TOKEN, ""), 401),
+                (good.replace("Authorization", "X-Other"), 401),
+                (good.replace(listen, "evil.example"), 421),
+                (good + "Origin: http://evil.example\r\n", 403),
+                (good + f"Origin: http://{listen}\r\n", 200),
+                (good.replace("GET", "DELETE"), 405),
+                (good.replace("/pipelines", "/nothing"), 404),
+                (good.replace("/pipelines", "/jobs/x/explode")
+                 .replace("GET", "POST"), 404)):
+            self.assertEqual(self.raw(address, head)[0], status, head)
+        for body in (b"", b"{", b"[]", b'{"pipeline": 7}',
+                     b'{"pipeline": "orders", "shred": true}',
+                     b'{"pipeline": "orders", "action": "burn"}',
+                     b'{"pipeline": "orders", "pipeline": "orders"}',
+                     b"[" * 100000):
+            head = good.replace("GET /v1/pipelines", "POST /v1/jobs") + \
+                f"Content-Length: {len(body)}\r\n"
+            status, answer = self.raw(address, head, body)
+            self.assertEqual(status, 400, (body[:40], answer))
+            self.assertIn(b"application/problem+json", answer)
+        self.assertEqual(self.ask("jobs")["jobs"], [])
+
+    def test_api_over_tcp_without_a_token_answers_nobody(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = probe.getsockname()
+        listen = f"127.0.0.1:{address[1]}"
+        daemon = self.office(listen=listen)
+        self.assertEqual(daemon.get("/readyz")[0], 200)
+        self.assertIn("redrive.token", self.dlo("status", code=77))
