@@ -92,7 +92,7 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 	char *address = listen->kind == CONF_LISTEN_NONE
 	    ? NULL
 	    : conf_listen_address(listen);
-	struct program p = { .daemon = daemon_open(address) };
+	struct program p = { .daemon = daemon_open(address, NULL) };
 	struct consumer_env env = { 0 };
 	int exit_code;
 

@@ -41,9 +41,11 @@ ctl_libctl_a_SOURCES = \
 	ctl/stale.h \
 	ctl/table.c \
 	ctl/table.h \
+	ctl/verb_edit.c \
 	ctl/verb_export.c \
 	ctl/verb_feature.c \
 	ctl/verb_groups.c \
+	ctl/verb_import.c \
 	ctl/verb_jobs.c \
 	ctl/verb_jobs.h \
 	ctl/verb_letters.h \

@@ -9,6 +9,8 @@
 int verb_status(const struct verb_call *);
 int verb_groups(const struct verb_call *);
 int verb_peek(const struct verb_call *);
+int verb_edit(const struct verb_call *);
 int verb_export(const struct verb_call *);
+int verb_import(const struct verb_call *);
 
 #endif

@@ -102,6 +102,15 @@ static const struct verb verbs[] = {
 	    "properties,\n"
 	    "header types and the body. Leaves them as they are.",
 	    "P", 1, .takes = &options_look, ASKS, .run = verb_export },
+	{ "edit", "change one letter and redrive it",
+	    "Opens one dead letter in $VISUAL or $EDITOR. The edited copy "
+	    "goes to the work\n"
+	    "queue under an id of its own, the original to the archive.",
+	    "P", 1, .takes = &options_look, ASKS, .run = verb_edit },
+	{ "import", "exported letters back into the dead-letter queue",
+	    "Reads from stdin what export has written, and puts it into the "
+	    "dead-letter queue.",
+	    "P", 1, .takes = &options_json, ASKS, .run = verb_import },
 	{ "feature", "turn redriving on or off",
 	    "Turns a feature on or off at run time, until it is turned "
 	    "again. `redrive`: off,\n"

@@ -77,11 +77,12 @@ on_metrics(void *arg, struct http_request *request)
 }
 
 static int
-open_pages(struct daemon *d, const char *address)
+open_pages(struct daemon *d, const char *address,
+    const struct http_server_limits *limits)
 {
 	char *error = NULL;
 
-	d->http = http_server_open(d->loop, address, NULL, &error);
+	d->http = http_server_open(d->loop, address, limits, &error);
 	if (d->http == NULL) {
 		log_error("listen_failed", LOG_STR("address", address),
 		    LOG_STR("text", error),
@@ -130,7 +131,7 @@ instance_name(void)
 }
 
 struct daemon *
-daemon_open(const char *address)
+daemon_open(const char *address, const struct http_server_limits *limits)
 {
 	struct daemon *d = xcalloc(1, sizeof(*d));
 
@@ -138,7 +139,7 @@ daemon_open(const char *address)
 	d->net = stream_libevent_new(d->loop);
 	d->metrics = metrics_new();
 	d->instance = instance_name();
-	if (address == NULL || open_pages(d, address) == 0)
+	if (address == NULL || open_pages(d, address, limits) == 0)
 		return d;
 	daemon_close(d);
 	return NULL;

@@ -20,6 +20,7 @@
 
 struct daemon;
 struct http_server;
+struct http_server_limits;
 
 /* The core; `arg` is that of daemon_run. */
 struct daemon_core {
@@ -34,10 +35,12 @@ struct daemon_core {
 };
 
 /*
- * `address` is where the pages are served, as http_server_open takes it;
- * NULL: nowhere. NULL when that cannot be had, which is logged.
+ * `address` is where the pages are served, and `limits` how, as
+ * http_server_open takes them; address NULL: nowhere. NULL when that cannot be
+ * had, which is logged.
  */
-struct daemon *daemon_open(const char *address) must_use;
+struct daemon *daemon_open(const char *address,
+    const struct http_server_limits *limits) must_use;
 /*
  * Runs the core until daemon_end or a second TERM or INT, frees it, and
  * returns the exit code.

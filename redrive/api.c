@@ -208,9 +208,10 @@ get_pipelines(void *arg, struct http_request *request)
 
 /* /v1/pipelines/P/… */
 static void
-get_pipeline(void *arg, struct http_request *request)
+on_pipeline(struct api *api, struct http_request *request,
+    void (*answer)(struct api *, struct http_request *,
+	const struct conf_pipeline *, const char *rest))
 {
-	struct api *api = arg;
 	const char *name = http_server_path(request) + strlen(PIPELINES) + 1;
 	const char *slash = strchr(name, '/');
 	const struct conf_pipeline *pipeline = NULL;
@@ -232,7 +233,19 @@ get_pipeline(void *arg, struct http_request *request)
 	else if (pipeline == NULL)
 		api_refuse(request, &problem);
 	else
-		api_letters(api, request, pipeline, slash + 1);
+		answer(api, request, pipeline, slash + 1);
+}
+
+static void
+get_pipeline(void *arg, struct http_request *request)
+{
+	on_pipeline(arg, request, api_letters);
+}
+
+static void
+post_pipeline(void *arg, struct http_request *request)
+{
+	on_pipeline(arg, request, api_mail);
 }
 
 static void
@@ -383,8 +396,11 @@ api_new(const struct api_env *env)
 	api->listen = *env->listen;
 	api->registry = redrive_registry(env->redrive);
 	LIST_INIT(&api->looks);
+	LIST_INIT(&api->mails);
 	http_server_handle(env->http, "GET", PIPELINES, get_pipelines, api);
 	http_server_handle(env->http, "GET", PIPELINES "/", get_pipeline, api);
+	http_server_handle(env->http, "POST", PIPELINES "/", post_pipeline,
+	    api);
 	http_server_handle(env->http, "GET", JOBS, get_jobs, api);
 	http_server_handle(env->http, "POST", JOBS, post_job, api);
 	http_server_handle(env->http, "GET", JOBS "/", get_job, api);
@@ -399,5 +415,6 @@ api_free(struct api *api)
 	if (api == NULL)
 		return;
 	api_letters_stop(api);
+	api_mail_stop(api);
 	free(api);
 }

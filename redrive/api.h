@@ -10,6 +10,10 @@
  *					&queue=dead|parked|archive
  *					&lines=true (all of each, in JSON lines)
  *	GET  /v1/pipelines/P/groups	?filter={…}
+ *	POST /v1/pipelines/P/dead	{"messages": [{"properties", "headers",
+ *					"body"}]}: import
+ *	POST /v1/pipelines/P/edit	{"id", "message"}: redrives the message,
+ *					then archives the original; 202
  *	GET  /v1/jobs
  *	POST /v1/jobs			202
  *	GET  /v1/jobs/ID

@@ -12,12 +12,14 @@
 #include "redrive/registry.h"
 
 LIST_HEAD(api_looks, api_look);
+LIST_HEAD(api_mails, api_mail);
 
 struct api {
 	struct api_env env;
 	struct conf_listen listen;
 	struct registry *registry;
 	struct api_looks looks; /* under way; api_letters.c */
+	struct api_mails mails; /* under way; api_mail.c */
 };
 
 /* A problem, and the answer to it. */
@@ -42,5 +44,11 @@ void api_letters(struct api *, struct http_request *,
     const struct conf_pipeline *, const char *rest);
 /* Ends the looks under way. */
 void api_letters_stop(struct api *);
+
+/* api_mail.c: the same for what is posted there. */
+void api_mail(struct api *, struct http_request *, const struct conf_pipeline *,
+    const char *rest);
+/* Forgets the letters under way. */
+void api_mail_stop(struct api *);
 
 #endif

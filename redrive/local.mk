@@ -11,6 +11,7 @@ redrive_libredrive_a_SOURCES = \
 	redrive/api_guard.c \
 	redrive/api_guard.h \
 	redrive/api_letters.c \
+	redrive/api_mail.c \
 	redrive/api_parts.h \
 	redrive/args.c \
 	redrive/args.h \
@@ -62,6 +63,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/letter_json.h \
 	redrive/looks.c \
 	redrive/looks.h \
+	redrive/mailing.c \
+	redrive/mailing.h \
 	redrive/mover.c \
 	redrive/mover.h \
 	redrive/news.c \

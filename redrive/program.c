@@ -11,6 +11,7 @@
 #include "config/conf_listen.h"
 #include "lib/cli.h"
 #include "lib/daemon.h"
+#include "lib/http_server.h"
 #include "lib/log.h"
 #include "redrive/api.h"
 #include "redrive/print.h"
@@ -125,6 +126,11 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 		.is_ready = core_is_ready,
 		.free = core_free,
 	};
+	/* An import of large messages needs much, so only few may come. */
+	static const struct http_server_limits limits = {
+		.body_bytes = 32u << 20,
+		.connections = 32,
+	};
 	struct redrive_env env = { 0 };
 	struct program p = { 0 };
 	int exit_code;
@@ -135,7 +141,7 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 	address = listen->kind == CONF_LISTEN_NONE
 	    ? NULL
 	    : conf_listen_address(listen);
-	p.daemon = daemon_open(address);
+	p.daemon = daemon_open(address, &limits);
 	free(address);
 	if (p.daemon == NULL)
 		return CLI_FAILED;

@@ -124,6 +124,12 @@ void registry_cancel(struct registry *, const char *job,
  */
 void registry_feature(struct registry *, const char *name, bool on,
     const struct registry_source *, struct registry_answer *);
+/*
+ * Enters into the audit what an operator did that is no job; takes `more`, an
+ * object whose members the entry gets. Only while active.
+ */
+void registry_note(struct registry *, const char *what,
+    const struct registry_source *, json_t *more);
 /* Whether redriving is on: what was said last, else features.redrive. */
 bool registry_redrive_is_on(const struct registry *);
 

@@ -305,6 +305,17 @@ apply_feature(struct registry *r)
 }
 
 void
+registry_note(struct registry *r, const char *what,
+    const struct registry_source *source, json_t *more)
+{
+	json_t *entry = registry_entry_new(r, what, source->who, source->from);
+
+	(void)json_object_update_missing(entry, more);
+	json_decref(more);
+	r->cbs->enter(r->arg, entry, "", 0);
+}
+
+void
 registry_feature(struct registry *r, const char *name, bool on,
     const struct registry_source *source, struct registry_answer *answer)
 {

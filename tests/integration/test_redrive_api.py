@@ -4,10 +4,12 @@
 independent client finds in the queues afterwards."""
 
 import json
+import os
 import socket
+import subprocess
 
 import harness
-from program import run_program
+from program import BIN, program_env, run_program
 from redrive_case import RedriveCase, numbered
 
 COLUMNS = 100
@@ -127,6 +129,100 @@ class Looks(ApiCase):
         self.assertEqual((pipeline["name"], pipeline["healthy"],
                           pipeline["job"]), ("orders", True, None))
         self.assertRegex(self.dlo("status"), r"(?m)^orders +5 ")
+
+
+class Mail(ApiCase):
+    def export(self, *args):
+        code, out, err = run_program("dlo", "-c", self.path, "export",
+                                     "orders", *args)
+        self.assertEqual(code, 0, err)
+        return out
+
+    @staticmethod
+    def letters(exported):
+        """What was exported; our own numbers are as wide as we make them,
+        which these here were not."""
+        letters = [json.loads(line) for line in exported.splitlines()]
+        for letter in letters:
+            letter["headers"] = sorted(
+                (h["name"], h["type"] if h["type"] not in "Il"
+                 or not h["name"].startswith("dlo-") else "l",
+                 json.dumps(h.get("value")))
+                for h in letter["headers"])
+        return letters
+
+    def dlo_fed(self, text, *args, env=None):
+        """A verb with that on stdin: (exit code, what it says)."""
+        done = subprocess.run(
+            [os.path.join(BIN, "dlo"), "-c", self.path, *args], input=text,
+            capture_output=True, text=True, timeout=60, check=False,
+            env=program_env(env))
+        return done.returncode, done.stdout + done.stderr
+
+    def test_api_import_gives_back_what_was_exported(self):
+        self.office()
+        ids = self.bury(numbered(50), headers={
+            "n": -7, "text": "\u00e4", "yes": True, "list": [1, "two"],
+            "table": {"deep": {"er": 5}}, "none": None},
+            body=b"\xfe\xff\x00", priority=3, content_type="x/y",
+            app_id="shop", timestamp=1700000000)
+        before = self.export()
+        self.dlo("delete", "orders", "--all", "--wait")
+        self.wait_depth("orders.dlq", 0)
+        self.assertEqual(self.dlo_fed(before, "import", "orders"),
+                         (0, "50 imported\n"))
+        self.wait_depth("orders.dlq", 50)
+        after = self.export()
+        self.assertEqual(self.letters(after), self.letters(before))
+        self.assert_as_before(ids)
+
+    def test_api_import_takes_all_or_nothing_of_rubbish(self):
+        self.office()
+        self.bury(numbered(1))
+        good = self.export()
+        for bad, code in ((good + "{", 64), (good + "[]\n", 64),
+                          (good + "{}\n", 64),
+                          (good.replace('"body":', '"boody":'), 64)):
+            ended, said = self.dlo_fed(bad, "import", "orders")
+            self.assertEqual(ended, code, said)
+        self.assert_as_before(["m-0"])
+
+    def test_api_nobody_forges_headers_by_an_import(self):
+        """What a stranger's letter says of itself stays unbelieved."""
+        self.office()
+        self.bury(["m-0"])
+        letter = json.loads(self.export())
+        letter["properties"]["user_id"] = "stranger"
+        code, said = self.dlo_fed(json.dumps(letter) + "\n", "import",
+                                  "orders")
+        self.assertEqual(code, 0, said)
+        self.wait_depth("orders.dlq", 2)
+        messages = self.empty("orders.dlq")
+        self.assertEqual(messages[1].headers.get("dlo-attempt"), 0)
+        self.assertNotIn("dlo-error", messages[1].headers)
+
+    def test_api_edit_redrives_the_copy_and_archives_the_original(self):
+        self.office()
+        ids = self.bury(numbered(3))
+        editor = os.path.join(self.folder, "editor")
+        with open(editor, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nsed -i 's/\"body\": \"body\"/"
+                       "\"body\": \"mended\"/' \"$1\"\n")
+        os.chmod(editor, 0o755)
+        code, said = self.dlo_fed("", "edit", "orders", "--id", "m-1",
+                                  env={"EDITOR": editor, "VISUAL": ""})
+        self.assertEqual(code, 0, said)
+        self.wait_depth("orders.archive", 1)
+        copies = self.empty("orders")
+        self.assertEqual([m.body for m in copies], [b"mended"])
+        self.assertTrue(copies[0].headers["dlo-id"].startswith("m-1/edit-"))
+        self.assertEqual(copies[0].headers["dlo-redrives"], 1)
+        self.assertEqual(self.ids_in("orders.archive"), ["m-1"])
+        self.assert_as_before([ids[0], ids[2]])
+        # Nothing edited, nothing done.
+        code, said = self.dlo_fed("", "edit", "orders", "--id", "m-9",
+                                  env={"EDITOR": "true", "VISUAL": ""})
+        self.assertEqual(code, 1, said)
 
 
 class Moves(ApiCase):
