@@ -126,13 +126,14 @@ consider(void *arg)
 {
 	struct lane *lane = arg;
 	int64_t now_ms = loop_now_ms(lane->loop);
+	int64_t wall_ms = loop_wall_ms(lane->loop);
 	int64_t due_ms;
 	unsigned reasons;
 
 	if (lane->conn == NULL || lane->job != NULL ||
 	    looks_are_busy(&lane->looks))
 		return;
-	reasons = trigger_take(&lane->trigger, now_ms);
+	reasons = trigger_take(&lane->trigger, now_ms, wall_ms);
 	if (reasons != 0) {
 		if (lane->cbs->fired(lane->arg, lane, trigger_name(reasons)))
 			lane->asked = reasons;
@@ -140,7 +141,7 @@ consider(void *arg)
 			trigger_put_back(&lane->trigger, reasons);
 		return;
 	}
-	due_ms = trigger_due_ms(&lane->trigger, now_ms);
+	due_ms = trigger_due_ms(&lane->trigger, now_ms, wall_ms);
 	if (due_ms != INT64_MAX)
 		loop_timer_start(lane->loop, lane->timer, due_ms - now_ms);
 }
@@ -320,6 +321,7 @@ lane_enable(struct lane *lane, int64_t last_job_ms)
 {
 	lane->enabled = true;
 	trigger_enable(&lane->trigger, loop_now_ms(lane->loop),
+	    loop_wall_ms(lane->loop),
 	    last_job_ms != 0 && last_job_ms >= lane->healthy_since_ms);
 	link_depth(lane);
 	consider(lane);

@@ -2,7 +2,15 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "redrive/trigger.h"
 
+#include <stdlib.h>
+
 #include "config/conf.h"
+#include "lib/cron.h"
+
+/* How often the wall clock is looked at, if it matters. */
+#define LOOK_MS 60000
+/* Less than this set back is a correction: what was seen stays seen. */
+#define SET_BACK_MS (3 * INT64_C(3600000))
 
 void
 trigger_init(struct trigger *t, const struct conf_redrive *conf, int64_t now_ms)
@@ -34,9 +42,25 @@ multiples(const struct trigger *t, int64_t every_ms, int64_t at_ms)
 	return (at_ms - t->start_ms) / every_ms;
 }
 
-static void
-see_time(struct trigger *t, int64_t now_ms)
+/* The next crontab time after that one; INT64_MAX: there is none. */
+static int64_t
+next_cron_ms(const struct conf_trigger *when, int64_t wall_ms)
 {
+	const char *why;
+	struct cron cron;
+
+	/* The configuration lets no other text through. */
+	if (cron_parse(when->cron, &cron, &why) == -1)
+		abort();
+	return cron_next_ms(&cron, wall_ms);
+}
+
+static void
+see_time(struct trigger *t, int64_t now_ms, int64_t wall_ms)
+{
+	/* Set back by much, the clock was wrong before: begin anew. */
+	if (wall_ms < t->seen_wall_ms - SET_BACK_MS)
+		t->seen_wall_ms = wall_ms;
 	for (size_t i = 0; i < t->conf->when_count; i++) {
 		const struct conf_trigger *when = &t->conf->when[i];
 
@@ -44,18 +68,23 @@ see_time(struct trigger *t, int64_t now_ms)
 		    multiples(t, when->every_ms, now_ms) >
 			multiples(t, when->every_ms, t->seen_ms))
 			t->pending |= TRIGGER_EVERY;
+		if (when->kind == CONF_TRIGGER_CRON &&
+		    next_cron_ms(when, t->seen_wall_ms) <= wall_ms)
+			t->pending |= TRIGGER_CRON;
 	}
 	t->seen_ms = now_ms;
+	if (wall_ms > t->seen_wall_ms)
+		t->seen_wall_ms = wall_ms;
 }
 
 unsigned
-trigger_take(struct trigger *t, int64_t now_ms)
+trigger_take(struct trigger *t, int64_t now_ms, int64_t wall_ms)
 {
 	unsigned reasons;
 
 	if (!t->enabled)
 		return 0;
-	see_time(t, now_ms);
+	see_time(t, now_ms, wall_ms);
 	if (t->pending == 0 || t->running || !t->healthy || now_ms < t->cool_ms)
 		return 0;
 	reasons = t->pending;
@@ -79,10 +108,11 @@ trigger_put_back(struct trigger *t, unsigned reasons)
 }
 
 void
-trigger_enable(struct trigger *t, int64_t now_ms, bool handled)
+trigger_enable(struct trigger *t, int64_t now_ms, int64_t wall_ms, bool handled)
 {
 	t->enabled = true;
 	t->seen_ms = now_ms;
+	t->seen_wall_ms = wall_ms;
 	if (handled)
 		t->pending = 0;
 }
@@ -94,8 +124,20 @@ trigger_disable(struct trigger *t)
 	t->running = false;
 }
 
+/* Monotonic; a minute from now at the latest. */
+static int64_t
+cron_due_ms(const struct trigger *t, const struct conf_trigger *when,
+    int64_t now_ms, int64_t wall_ms)
+{
+	int64_t next_ms = next_cron_ms(when, t->seen_wall_ms);
+
+	if (next_ms > wall_ms + LOOK_MS)
+		return now_ms + LOOK_MS;
+	return next_ms > wall_ms ? now_ms + (next_ms - wall_ms) : now_ms;
+}
+
 int64_t
-trigger_due_ms(const struct trigger *t, int64_t now_ms)
+trigger_due_ms(const struct trigger *t, int64_t now_ms, int64_t wall_ms)
 {
 	int64_t due_ms = INT64_MAX, next_ms;
 
@@ -107,11 +149,14 @@ trigger_due_ms(const struct trigger *t, int64_t now_ms)
 	for (size_t i = 0; i < t->conf->when_count; i++) {
 		const struct conf_trigger *when = &t->conf->when[i];
 
-		if (when->kind != CONF_TRIGGER_EVERY)
+		if (when->kind == CONF_TRIGGER_HEALTHY)
 			continue;
-		next_ms = t->start_ms +
-		    (multiples(t, when->every_ms, t->seen_ms) + 1) *
-			when->every_ms;
+		if (when->kind == CONF_TRIGGER_EVERY)
+			next_ms = t->start_ms +
+			    (multiples(t, when->every_ms, t->seen_ms) + 1) *
+				when->every_ms;
+		else
+			next_ms = cron_due_ms(t, when, now_ms, wall_ms);
 		if (next_ms < due_ms)
 			due_ms = next_ms;
 	}
@@ -121,14 +166,9 @@ trigger_due_ms(const struct trigger *t, int64_t now_ms)
 const char *
 trigger_name(unsigned reasons)
 {
-	switch (reasons & (TRIGGER_HEALTHY | TRIGGER_EVERY)) {
-	case TRIGGER_HEALTHY:
-		return "healthy";
-	case TRIGGER_EVERY:
-		return "every";
-	case TRIGGER_HEALTHY | TRIGGER_EVERY:
-		return "healthy+every";
-	default:
-		return "";
-	}
+	static const char *const names[] = { "", "healthy", "every",
+		"healthy+every", "cron", "healthy+cron", "every+cron",
+		"healthy+every+cron" };
+
+	return names[reasons % array_len(names)];
 }

@@ -21,6 +21,7 @@ struct conf_redrive;
 enum {
 	TRIGGER_HEALTHY = 1, /* the downstream became healthy */
 	TRIGGER_EVERY = 2,
+	TRIGGER_CRON = 4,
 };
 
 struct trigger {
@@ -29,9 +30,10 @@ struct trigger {
 	bool healthy;
 	bool running;
 	unsigned pending;
-	int64_t start_ms; /* multiples of every count from here */
-	int64_t seen_ms;  /* up to here they have been seen */
-	int64_t cool_ms;  /* no job before */
+	int64_t start_ms;     /* multiples of every count from here */
+	int64_t seen_ms;      /* up to here they have been seen */
+	int64_t seen_wall_ms; /* the same of crontab times; wall clock */
+	int64_t cool_ms;      /* no job before */
 };
 
 /*
@@ -46,20 +48,25 @@ void trigger_health(struct trigger *, bool healthy);
  * The reasons if a job is to start now (it counts as running from here), else
  * 0. To be asked after each change and at trigger_due_ms.
  */
-unsigned trigger_take(struct trigger *, int64_t now_ms);
+unsigned trigger_take(struct trigger *, int64_t now_ms, int64_t wall_ms);
 /* The job has ended, however it did. */
 void trigger_ended(struct trigger *, int64_t now_ms);
 /* The job could not be made: the reasons stay. */
 void trigger_put_back(struct trigger *, unsigned reasons);
 /*
- * On: jobs may start. What `every` would have started before is another
- * daemon's; so is a change to healthy, if it was `handled`. Off: no more.
+ * On: jobs may start. What `every` or a crontab would have started before is
+ * another daemon's; so is a change to healthy, if it was `handled`. Off: no
+ * more.
  */
-void trigger_enable(struct trigger *, int64_t now_ms, bool handled);
+void trigger_enable(struct trigger *, int64_t now_ms, int64_t wall_ms,
+    bool handled);
 void trigger_disable(struct trigger *);
-/* When trigger_take may have another answer; INT64_MAX: after a change. */
-int64_t trigger_due_ms(const struct trigger *, int64_t now_ms);
-/* "healthy", "every", "healthy+every"; "" for 0. */
+/*
+ * When trigger_take may have another answer; INT64_MAX: after a change. With a
+ * crontab it is to be asked once a minute: the wall clock may be set.
+ */
+int64_t trigger_due_ms(const struct trigger *, int64_t now_ms, int64_t wall_ms);
+/* "healthy", "every", "healthy+every+cron", …; "" for 0. */
 const char *trigger_name(unsigned reasons);
 
 #endif

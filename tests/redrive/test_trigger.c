@@ -11,16 +11,19 @@ static const struct conf_trigger on_healthy[] = {
 static const struct conf_trigger each_minute[] = {
 	{ .kind = CONF_TRIGGER_EVERY, .every_ms = 60000 },
 };
+static const struct conf_trigger each_two_minutes[] = {
+	{ .kind = CONF_TRIGGER_CRON, .cron = "*/2 * * * *" },
+};
 static const struct conf_trigger all[] = {
 	{ .kind = CONF_TRIGGER_HEALTHY },
 	{ .kind = CONF_TRIGGER_EVERY, .every_ms = 60000 },
 	{ .kind = CONF_TRIGGER_EVERY, .every_ms = 90000 },
 };
 
-enum act { HEALTHY, UNHEALTHY, TAKE, ENDED, DUE, STOP };
+enum act { HEALTHY, UNHEALTHY, TAKE, ENDED, DUE, SET, STOP };
 
 struct step {
-	int64_t at_ms;
+	int64_t at_ms; /* SET: what the wall clock is ahead from here on */
 	enum act act;
 	int64_t want; /* TAKE: the reasons; DUE: when, -1 for never */
 };
@@ -85,6 +88,23 @@ static const struct scene scenes[] = {
 		{ 60000, TAKE, TRIGGER_EVERY }, { 60001, ENDED, 0 },
 		{ 60001, DUE, 90000 }, { 90000, TAKE, TRIGGER_EVERY },
 		{ 90001, ENDED, 0 }, { 90001, DUE, 120000 }, { 0, STOP, 0 } } },
+	{ "a crontab", each_two_minutes, 1, 0, false,
+	    { { 0, HEALTHY, 0 }, { 0, DUE, 60000 }, { 60000, TAKE, 0 },
+		{ 60000, DUE, 120000 }, { 119999, TAKE, 0 },
+		{ 120000, TAKE, TRIGGER_CRON }, { 120001, ENDED, 0 },
+		{ 120001, TAKE, 0 }, { 1000000, TAKE, TRIGGER_CRON },
+		{ 0, STOP, 0 } } },
+	{ "a clock that is set", each_two_minutes, 1, 0, false,
+	    { { 0, HEALTHY, 0 }, { 120000, TAKE, TRIGGER_CRON },
+		{ 120001, ENDED, 0 },
+		/* Back by a minute: not again. */
+		{ -60001, SET, 0 }, { 180000, TAKE, 0 },
+		/* Ahead by a day: once. */
+		{ 86400000, SET, 0 }, { 190000, TAKE, TRIGGER_CRON },
+		{ 190001, ENDED, 0 }, { 190002, TAKE, 0 },
+		/* And back by that day: from there on. */
+		{ 0, SET, 0 }, { 200000, TAKE, 0 },
+		{ 240000, TAKE, TRIGGER_CRON }, { 0, STOP, 0 } } },
 	{ "turned off", all, 3, 0, true,
 	    { { 0, HEALTHY, 0 }, { 0, TAKE, 0 }, { 100000, TAKE, 0 },
 		{ 100000, DUE, -1 }, { 0, STOP, 0 } } },
@@ -92,6 +112,15 @@ static const struct scene scenes[] = {
 	    { { 0, HEALTHY, 0 }, { 100000, TAKE, 0 }, { 100000, DUE, -1 },
 		{ 0, STOP, 0 } } },
 };
+
+/* The wall clock began with ours, in 1970; it is ahead by this. */
+static int64_t ahead_ms;
+
+static int64_t
+wall_of(const struct step *step)
+{
+	return step->at_ms + ahead_ms;
+}
 
 static void
 check(struct trigger *t, const struct scene *scene, const struct step *step)
@@ -104,15 +133,18 @@ check(struct trigger *t, const struct scene *scene, const struct step *step)
 		trigger_health(t, step->act == HEALTHY);
 		break;
 	case TAKE:
-		got = trigger_take(t, step->at_ms);
+		got = trigger_take(t, step->at_ms, wall_of(step));
 		break;
 	case ENDED:
 		trigger_ended(t, step->at_ms);
 		break;
 	case DUE:
-		got = trigger_due_ms(t, step->at_ms);
+		got = trigger_due_ms(t, step->at_ms, wall_of(step));
 		if (got == INT64_MAX)
 			got = -1;
+		break;
+	case SET:
+		ahead_ms = step->at_ms;
 		break;
 	case STOP:
 		break;
@@ -136,9 +168,10 @@ plays_every_scene(void **state)
 		};
 		struct trigger t;
 
+		ahead_ms = 0;
 		trigger_init(&t, &conf, 0);
 		if (!scene->disabled)
-			trigger_enable(&t, 0, false);
+			trigger_enable(&t, 0, 0, false);
 		for (const struct step *s = scene->steps; s->act != STOP; s++)
 			check(&t, scene, s);
 	}
@@ -153,6 +186,10 @@ names_the_reasons(void **state)
 	assert_string_equal(trigger_name(TRIGGER_EVERY), "every");
 	assert_string_equal(trigger_name(TRIGGER_HEALTHY | TRIGGER_EVERY),
 	    "healthy+every");
+	assert_string_equal(trigger_name(TRIGGER_CRON), "cron");
+	assert_string_equal(trigger_name(
+				TRIGGER_HEALTHY | TRIGGER_EVERY | TRIGGER_CRON),
+	    "healthy+every+cron");
 }
 
 int
