@@ -374,9 +374,9 @@ const struct conf_key conf_table[] = {
 	    .doc = "The program and its arguments; no shell." },
 	{ "downstreams.*.probe.exec.command[]", .type = CONF_TYPE_TEXT,
 	    .flags = CONF_EMPTY },
-	{ "downstreams.*.probe.amqp", CONF_TYPE_MAP, CONF_LATER,
-	    .doc = "See whether the work queue has a consumer. Write amqp: "
-		   "{}." },
+	{ "downstreams.*.probe.amqp", CONF_TYPE_MAP,
+	    .doc = "dlo-redrive sees whether the work queue has a consumer; to "
+		   "dlo-consumer it is no probe. Write amqp: {}." },
 	{ "downstreams.*.probe.every", CONF_TYPE_DURATION, CONF_LIVE,
 	    DOWNSTREAM(probe.every_ms), BETWEEN(10, DAY), .def = "2s",
 	    .doc = "From one probe to the next." },

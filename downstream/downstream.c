@@ -313,6 +313,17 @@ make_handler(const struct downstream_env *env,
 	abort();
 }
 
+/*
+ * Whether a probe is there to ask. The work queue's consumers are ourselves:
+ * with an open breaker there are none, and to wait for some would be for ever.
+ */
+static bool
+is_probed(const struct conf_downstream *conf)
+{
+	return conf->probe.kind != CONF_PROBE_NONE &&
+	    conf->probe.kind != CONF_PROBE_AMQP;
+}
+
 static void
 make_breaker(struct downstream *d, const struct conf_downstream *downstream,
     unsigned concurrency)
@@ -325,7 +336,7 @@ make_breaker(struct downstream *d, const struct conf_downstream *downstream,
 		.window_ms = conf->window_ms,
 		.open_ms = conf->open_ms,
 		.open_max_ms = conf->open_max_ms,
-		.probed = downstream->probe.kind != CONF_PROBE_NONE,
+		.probed = is_probed(downstream),
 		.limit = limit_of(d, concurrency),
 	};
 
@@ -340,7 +351,7 @@ make_probe(struct downstream *d, const struct downstream_env *env,
 	struct probe_params params;
 	struct probe_driver *driver;
 
-	if (conf->probe.kind == CONF_PROBE_NONE)
+	if (!is_probed(conf))
 		return;
 	params = probe_params_of(d->name, &conf->probe);
 	driver = env->driver_new != NULL

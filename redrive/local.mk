@@ -75,6 +75,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/once.h \
 	redrive/print.c \
 	redrive/print.h \
+	redrive/probe_amqp.c \
+	redrive/probe_amqp.h \
 	redrive/program.c \
 	redrive/program.h \
 	redrive/ramp.c \

@@ -14,6 +14,7 @@
 #include "redrive/duty.h"
 #include "redrive/job_env.h"
 #include "redrive/lane.h"
+#include "redrive/probe_amqp.h"
 #include "redrive/scan.h"
 #include "redrive/stash.h"
 #include "redrive/tally.h"
@@ -528,6 +529,19 @@ is_asked_for(const struct redrive *r, const struct conf_downstream *downstream)
 	return false;
 }
 
+/* NULL: without a probe it is healthy. */
+static struct probe_driver *
+make_driver(struct redrive *r, const struct conf_downstream *conf)
+{
+	if (conf->probe.kind == CONF_PROBE_NONE)
+		return NULL;
+	if (r->env.driver_new != NULL)
+		return r->env.driver_new(r->env.arg, conf);
+	if (conf->probe.kind == CONF_PROBE_AMQP)
+		return probe_amqp_new(r->env.loop, &r->conn, r->conf, conf);
+	return probe_driver_new(r->env.loop, r->env.net, conf);
+}
+
 static void
 start_probes(struct redrive *r)
 {
@@ -536,18 +550,13 @@ start_probes(struct redrive *r)
 		const struct conf_downstream *conf = &r->conf->downstreams[i];
 		const struct probe_params params =
 		    probe_params_of(conf->name, &conf->probe);
-		struct probe_driver *driver = NULL;
 
 		if (!is_asked_for(r, conf))
 			continue;
-		if (conf->probe.kind != CONF_PROBE_NONE)
-			driver = r->env.driver_new != NULL
-			    ? r->env.driver_new(r->env.arg, conf)
-			    : probe_driver_new(r->env.loop, r->env.net, conf);
 		r->healths[i].redrive = r;
 		r->healths[i].conf = conf;
-		r->healths[i].probe = probe_new(r->env.loop, &params, driver,
-		    on_probe, &r->healths[i]);
+		r->healths[i].probe = probe_new(r->env.loop, &params,
+		    make_driver(r, conf), on_probe, &r->healths[i]);
 		tally_probe(&r->tally, conf->name, false);
 	}
 }

@@ -44,7 +44,7 @@ def once(case, config, *args):
 def run_filter(run):
     """One in a thousand of very many goes, the rest stays in its order."""
     case = redrive_case(run)
-    count = run.args.letters
+    count = run.args.filter_letters
     config = case.redrive_config(rate=1000)
     del config["pipelines"]["orders"]["redrive"]["canary"]
     once(case, config)

@@ -309,6 +309,32 @@ class Moves(ApiCase):
         self.assertEqual(self.ids_in("orders"), ids)
 
 
+class Probes(ApiCase):
+    def test_api_a_queue_without_a_consumer_is_not_healthy(self):
+        config = self.redrive_config(when=["healthy"])
+        config["downstreams"]["shop"]["probe"] = {
+            "amqp": {}, "every": "100ms", "timeout": "5s", "rise": 2,
+            "fall": 2}
+        config["redrive"] = {"listen": f"unix:{self.socket}"}
+        self.path = self.write_config(config)
+        daemon = self.redrive(self.path, listen=f"unix:{self.socket}")
+        ids = self.bury(numbered(3))
+        line = daemon.wait_log("probe", to="unhealthy")
+        self.assertIn("orders has no consumer", line.fields["why"])
+        self.assert_as_before(ids)
+        self.bury(ids)
+        consumer = self.new_channel(confirms=False)
+        got = []
+        consumer.basic_consume("orders", lambda c, m, p, b:
+                               got.append(p.message_id), auto_ack=True)
+        harness.wait_until(
+            lambda: consumer.connection.process_data_events(0.1)
+            or len(got) == 3, "they come")
+        self.assertEqual(got, ids)
+        consumer.connection.close()
+        daemon.wait_log("probe", to="unhealthy", count=2)
+
+
 class Refusals(ApiCase):
     def test_api_an_unhealthy_downstream_is_spared(self):
         down = self.downstream(lambda r: 503)
