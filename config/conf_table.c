@@ -538,9 +538,8 @@ const struct conf_key conf_table[] = {
 	    .doc = "healthy: when the downstream becomes healthy." },
 	{ "pipelines.*.redrive.when[].every", CONF_TYPE_DURATION, 0,
 	    TRIGGER(every_ms), BETWEEN(SECOND, EVER), .doc = "On a timer." },
-	{ "pipelines.*.redrive.when[].cron", CONF_TYPE_TEXT, 0,
-	    TRIGGER(cron), .check = conf_valid_cron,
-	    .doc = "At these times, in UTC." },
+	{ "pipelines.*.redrive.when[].cron", CONF_TYPE_TEXT, 0, TRIGGER(cron),
+	    .check = conf_valid_cron, .doc = "At these times, in UTC." },
 	{ "pipelines.*.redrive.only", CONF_TYPE_MAP, .hook = conf_hooks_only,
 	    .doc = "What is redriven automatically: all that is given here "
 		   "must hold; {}: everything." },
