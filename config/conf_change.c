@@ -108,13 +108,13 @@ values_differ(const struct conf_key *key, const char *a, const char *b)
 	b += key->offset;
 	switch (key->type) {
 	case CONF_TYPE_MAP:
-	case CONF_TYPE_ANY:
 		return false;
 	case CONF_TYPE_NAMED:
 	case CONF_TYPE_LIST:
 		return elements_differ(key, a, b);
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
+	case CONF_TYPE_ANY: /* as JSON */
 		return texts_differ(text_at(a), text_at(b));
 	case CONF_TYPE_SECRET:
 		return secrets_differ(a, b);

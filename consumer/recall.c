@@ -40,6 +40,13 @@ recall_new(struct loop *loop, size_t kept, int64_t keep_ms)
 	return recall;
 }
 
+void
+recall_limit(struct recall *recall, size_t kept, int64_t keep_ms)
+{
+	recall->kept = kept;
+	recall->keep_ms = keep_ms;
+}
+
 static void
 forget(struct recall *recall, struct memory *memory)
 {

@@ -28,6 +28,8 @@ struct recall;
 struct recall *recall_new(struct loop *, size_t kept, int64_t keep_ms) must_use;
 /* NULL is fine. */
 void recall_free(struct recall *);
+/* Other limits from now on. */
+void recall_limit(struct recall *, size_t kept, int64_t keep_ms);
 /*
  * It goes back to the broker with its failed attempts; the next one is not to
  * be made before `due_us` (monotonic).

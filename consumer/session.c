@@ -191,7 +191,7 @@ static void
 check_channels(struct session *s, const struct rmq_conn *conn)
 {
 	const size_t allowed = rmq_conn_channel_max(conn);
-	const size_t wanted = s->env.conf->pipeline_count;
+	const size_t wanted = s->conf->pipeline_count;
 	struct startup_fault fault = startup_channels(allowed, wanted);
 	char *text;
 

@@ -151,8 +151,10 @@ trial_is_sealed(const struct trial *t)
 bool
 trial_is_late(const struct trial *t)
 {
-	return t->suspect != NULL && t->sealed_ms >= 0 &&
-	    loop_now_ms(t->loop) - t->sealed_ms >= TRIAL_SEAL_MS;
+	int64_t since_ms = t->sealed_ms >= 0 ? t->sealed_ms : t->taken_ms;
+
+	return t->suspect != NULL &&
+	    loop_now_ms(t->loop) - since_ms >= TRIAL_SEAL_MS;
 }
 
 bool

@@ -51,15 +51,20 @@ set_dedup(struct window *w)
 	}
 }
 
-static struct recall *
-new_recall(const struct window_env *env)
+static void
+set_recall(struct window *w)
 {
-	const struct conf_pipeline *pipeline = env->pipeline;
-
+	const struct conf_pipeline *pipeline = w->env.pipeline;
+	size_t kept =
+	    pipeline->prefetch < RECALL_MAX ? pipeline->prefetch : RECALL_MAX;
 	/* After the deadline there is no attempt more, whatever is known. */
-	return recall_new(env->loop,
-	    pipeline->prefetch < RECALL_MAX ? pipeline->prefetch : RECALL_MAX,
-	    pipeline->retry.deadline_ms + env->conf->consumer.hold_max_ms);
+	int64_t keep_ms =
+	    pipeline->retry.deadline_ms + w->env.conf->consumer.hold_max_ms;
+
+	if (w->recall == NULL)
+		w->recall = recall_new(w->env.loop, kept, keep_ms);
+	else
+		recall_limit(w->recall, kept, keep_ms);
 }
 
 void
@@ -82,7 +87,7 @@ window_init(struct window *w, const struct window_env *env)
 	if (w->ordered) {
 		lanes_init(&w->lanes, env->pipeline->prefetch,
 		    loop_random(env->loop));
-		w->recall = new_recall(env);
+		set_recall(w);
 	}
 }
 
@@ -113,6 +118,8 @@ window_follow(struct window *w, const struct conf *conf,
 	w->env.downstream = downstream;
 	set_policy(w);
 	set_dedup(w);
+	if (w->ordered)
+		set_recall(w);
 	add_levels(w);
 }
 
@@ -614,7 +621,8 @@ window_work(struct window *w)
 		    d->message->body.len, wall_ms);
 		if (decision.act == POLICY_ATTEMPT &&
 		    (!window_has_room(w) ||
-			(is_lone(d) && w->count[DELIVERY_RUNNING] > 0)))
+			(is_lone(d) && w->count[DELIVERY_RUNNING] > 0 &&
+			    !window_trial_is_long(w))))
 			return;
 		TAILQ_REMOVE(&w->ready, d, ready);
 		if (window_is_duplicate(d))

@@ -75,6 +75,30 @@ is_open(const struct window *w)
 	    downstream_room(w->env.downstream) == 0;
 }
 
+static bool
+is_long(const struct delivery *d, int64_t now_us)
+{
+	return d->state == DELIVERY_RUNNING &&
+	    now_us - d->started_us >= TRIAL_SEAL_MS * INT64_C(1000);
+}
+
+bool
+window_trial_is_long(const struct window *w)
+{
+	int64_t now_us = loop_now_us(w->env.loop);
+	const struct delivery *d;
+
+	TAILQ_FOREACH(d, &w->unacked, link) {
+		if (is_long(d, now_us))
+			return true;
+	}
+	TAILQ_FOREACH(d, &w->orphans, link) {
+		if (is_long(d, now_us))
+			return true;
+	}
+	return false;
+}
+
 /* A suspect that waits gets its trial, or goes back to the ladder. */
 static void
 try_alone(struct delivery *d)
@@ -85,6 +109,10 @@ try_alone(struct delivery *d)
 	if (w->handing_off || is_open(w)) {
 		window_trial_put_off(d,
 		    w->handing_off ? "giving back" : "breaker open");
+		return;
+	}
+	if (window_trial_is_long(w)) {
+		window_trial_put_off(d, "an attempt takes long");
 		return;
 	}
 	if (!trial_take(trial, d) || trial_is_late(trial)) {

@@ -18,6 +18,8 @@ void window_trial_put_off(struct delivery *, const char *why);
  * of one that is to be alone.
  */
 bool window_trial_work(struct window *, int64_t wall_ms);
+/* An attempt has been under way for so long that nobody waits for its end. */
+bool window_trial_is_long(const struct window *);
 
 /* Of window.c, for a delivery that is on none of its lists of waiting. */
 

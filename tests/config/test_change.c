@@ -88,6 +88,7 @@ size_of(const struct conf_key *key)
 	switch (key->type) {
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
+	case CONF_TYPE_ANY:
 	case CONF_TYPE_LINK:
 		return sizeof(void *);
 	case CONF_TYPE_SECRET:
@@ -118,6 +119,7 @@ put_another(const struct conf_key *key, char *at)
 	switch (key->type) {
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
+	case CONF_TYPE_ANY:
 		memcpy(at, &text, sizeof(text));
 		break;
 	case CONF_TYPE_SECRET:
@@ -184,8 +186,7 @@ check_key(const struct conf_key *key, struct conf *from, struct conf *to)
 static bool
 is_kept(const struct conf_key *key)
 {
-	return key->type != CONF_TYPE_MAP && key->type != CONF_TYPE_ANY &&
-	    conf_table_supported(key);
+	return key->type != CONF_TYPE_MAP && conf_table_supported(key);
 }
 
 static void

@@ -1156,6 +1156,42 @@ what_was_outlived_makes_no_suspects(void **state)
 	tear_down();
 }
 
+/* A suspect waits for the others' ends, but not for an hour. */
+static void
+a_long_attempt_is_not_waited_for(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	set_up(57);
+	await(world.ready);
+	consumer_free(world.consumer);
+	pass(1);
+	publish(1);
+	model_age(world.model, "q", 3);
+	world.handler_ms = 60 * MINUTE;
+	publish(1);
+	start_consumer();
+	await(world.attempts == 1);
+	world.handler_ms = 20;
+	pass(5000);
+	for (unsigned i = 0; i < 8; i++) {
+		before = world.attempts;
+		publish(20);
+		pass(MINUTE);
+		assert_true(world.attempts - before >= 20);
+	}
+	assert_int_equal(world.alone, 0);
+	consumer_free(world.consumer);
+	pass(1);
+	/* The hour is over; it has its trial. */
+	start_consumer();
+	await(is_settled());
+	assert_int_equal(world.alone, 1);
+	drain();
+	tear_down();
+}
+
 static void
 without_retries_it_is_tried_alone_too(void **state)
 {
@@ -1224,6 +1260,7 @@ main(void)
 		cmocka_unit_test(another_failure_makes_it_ordinary_again),
 		cmocka_unit_test(what_was_taken_back_too_often_is_tried_alone),
 		cmocka_unit_test(what_was_outlived_makes_no_suspects),
+		cmocka_unit_test(a_long_attempt_is_not_waited_for),
 		cmocka_unit_test(without_retries_it_is_tried_alone_too),
 		cmocka_unit_test(an_ordered_one_is_tried_in_its_turn),
 		cmocka_unit_test(a_suspect_waits_for_no_breaker),

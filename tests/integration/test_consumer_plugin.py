@@ -249,19 +249,22 @@ consumer: {{listen: "{self.listen("consumer")}"}}
         self.put("1", "ok")
         self.wait_empty()
         for over, event in (
-                ({"workers": 1}, "reloaded"), ({"workers": 0}, "reloaded"),
+                ({"workers": 1}, "reloaded"), ({"config": 7}, "reloaded"),
+                ({"workers": 0}, "reloaded"),
                 ({"path": "/nonexistent/x.so"}, "reload_failed")):
             path = self.write_config(self.plugin_config(**over),
                                      "dlo.yaml.new")
             os.rename(path, os.path.join(self.folder, "dlo.yaml"))
             since = len(consumer.lines)
             consumer.signal(signal.SIGHUP)
-            consumer.wait_log(event, since=since)
+            line = consumer.wait_log(event, since=since)
+            if event == "reloaded":
+                self.assertEqual(line.fields["downstreams_changed"], "1")
             self.put("2", "ok")
             self.wait_empty()
         self.assertIn("downstreams.shop.plugin.path",
                       consumer.logged("reload_error")[0].fields["text"])
-        self.assertEqual(self.attempts(consumer, outcome="ok"), 4)
+        self.assertEqual(self.attempts(consumer, outcome="ok"), 5)
 
     # ---- the example
 
