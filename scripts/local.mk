@@ -5,6 +5,7 @@ check_SCRIPTS += \
 	scripts/check-layers \
 	tests/scripts/check-docs-red \
 	tests/scripts/check-layers-red \
+	tests/scripts/check-help \
 	tests/scripts/check-manuals
 EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/bench \
