@@ -9,6 +9,7 @@
 #include "ctl/report.h"
 #include "lib/cli.h"
 #include "lib/compiler.h"
+#include "lib/text.h"
 
 static const char *
 text_of(const json_t *job, const char *key)
@@ -91,6 +92,32 @@ job_text_did(struct buf *out, const json_t *job)
 		buf_add_str(out, "nothing moved");
 }
 
+void
+job_text_would(struct buf *out, const json_t *job)
+{
+	char age[OUTPUT_AGE_SPACE];
+	int64_t sum = 0;
+	json_t *group;
+	size_t i;
+
+	json_array_foreach(json_object_get(job, "groups"), i, group) sum +=
+	    output_number(group, "count");
+	buf_printf(out, "%" PRId64 " would be moved", sum);
+	if (output_number(job, "expected_ms") > 0)
+		buf_printf(out, ", in about %s",
+		    text_duration(age, output_number(job, "expected_ms")));
+	buf_add_u8(out, '\n');
+	json_array_foreach(json_object_get(job, "groups"), i, group)
+	{
+		buf_printf(out, "%8" PRId64 "  ",
+		    output_number(group, "count"));
+		report_clean(out, text_of(group, "reason"));
+		buf_add_str(out, "  ");
+		report_clean(out, text_of(group, "class"));
+		buf_add_u8(out, '\n');
+	}
+}
+
 /* "label: text", if there is one. */
 static void
 add_line(struct buf *out, const char *label, const char *text)
@@ -122,9 +149,9 @@ job_text_whole(struct buf *out, const json_t *job)
 	add_line(out, "trigger", text_of(job, "trigger"));
 	add_line(out, "who", text_of(job, "who"));
 	add_line(out, "from", text_of(job, "from"));
-	add_line(out, "started", text_of(job, "started"));
-	add_line(out, "ago", output_age(age, job, "started"));
-	add_line(out, "ended", text_of(job, "ended"));
+	add_line(out, "started", text_of(job, "started_at"));
+	add_line(out, "ago", output_age(age, job, "started_at"));
+	add_line(out, "ended", text_of(job, "ended_at"));
 	filter = json_dumps(json_object_get(job, "filter"), JSON_COMPACT);
 	if (filter != NULL && strcmp(filter, "{}") != 0)
 		add_line(out, "filter", filter);

@@ -15,6 +15,8 @@ void job_text_brief(struct buf *, const json_t *job);
 void job_text_state(struct buf *, const json_t *job);
 /* Appends what it did: "17 redriven, 3 parked, 2 left". */
 void job_text_did(struct buf *, const json_t *job);
+/* Appends what a dry run would have done, as lines. */
+void job_text_would(struct buf *, const json_t *job);
 /* Appends all there is to say of it, as lines. */
 void job_text_whole(struct buf *, const json_t *job);
 

@@ -42,6 +42,13 @@ show(const struct verb_call *call, const json_t *job)
 
 	if (call->json)
 		return output_json(job);
+	if (job_text_has_ended(job) && call->dry_run &&
+	    job_text_exit_code(job) == CLI_OK) {
+		job_text_would(&text, job);
+		code = output_text(&text);
+		buf_clear(&text);
+		return code;
+	}
 	if (job_text_has_ended(job)) {
 		buf_printf(&text, "%s: ", output_member(job, "id"));
 		job_text_state(&text, job);

@@ -88,6 +88,8 @@ job_ended(void *arg)
 	job_report(lane->job, &report);
 	looks_note(&lane->looks, action_source(report.action, &lane->names),
 	    job_given_back(lane->job), loop_now_ms(lane->loop));
+	if (action_source(report.action, &lane->names) == lane->names.dead)
+		lane->dead = (int64_t)job_given_back(lane->job);
 	lane->watch = job_take_watch(lane->job);
 	job_free(lane->job);
 	lane->job = NULL;

@@ -244,7 +244,9 @@ class Moves(ApiCase):
                          [("redrive", "ended", "complete", 10)])
         self.assertIn("uid ", jobs[0]["who"])
         self.assertIn(jobs[0]["id"], self.dlo("jobs"))
-        self.assertIn("complete", self.dlo("job", jobs[0]["id"]))
+        self.assertRegex(self.dlo("job", jobs[0]["id"]),
+                         r"(?s)state +complete.*started +20.*ended +20")
+        self.assertEqual(self.ask("status")["pipelines"][0]["dead"], 10)
 
     def test_api_delete_and_restore_undo_each_other(self):
         self.office()
@@ -267,6 +269,9 @@ class Moves(ApiCase):
         job = self.ask("redrive", "orders", "--all", "--dry-run")
         self.assertEqual((job["end"], job["redriven"]), ("complete", 0))
         self.assertEqual(sum(g["count"] for g in job["groups"]), 10)
+        out = self.dlo("redrive", "orders", "--all", "--dry-run")
+        self.assertRegex(out, r"^10 would be moved, in about .*\n"
+                         r" +10  attempts_exhausted  http\.503\n$")
         self.assert_as_before(ids)
 
     def test_api_a_job_is_steered(self):
