@@ -220,20 +220,26 @@ refuse(const char **why, const char *text)
 }
 
 static bool
-is_unsigned(char type)
-{
-	return type == 'B' || type == 'u' || type == 'i' || type == 'T';
-}
-
-static bool
 fits(int64_t number, char type)
 {
-	size_t bits = 8 * int_width(type);
-	int64_t half = INT64_C(1) << (bits - 2);
-
-	if (is_unsigned(type))
-		return number >= 0 && (bits == 64 || number < half * 4);
-	return bits == 64 || (number >= -half * 2 && number < half * 2);
+	switch (type) {
+	case 'b':
+		return number >= INT8_MIN && number <= INT8_MAX;
+	case 'B':
+		return number >= 0 && number <= UINT8_MAX;
+	case 's':
+		return number >= INT16_MIN && number <= INT16_MAX;
+	case 'u':
+		return number >= 0 && number <= UINT16_MAX;
+	case 'I':
+		return number >= INT32_MIN && number <= INT32_MAX;
+	case 'i':
+		return number >= 0 && number <= UINT32_MAX;
+	case 'T':
+		return number >= 0;
+	default:
+		return int_width(type) == sizeof(number);
+	}
 }
 
 static int read_fields(const json_t *fields, bool named, unsigned depth,
@@ -303,8 +309,7 @@ read_value(const json_t *field, char type, unsigned depth, struct buf *out,
 		add_real(out, type, json_number_value(value));
 		return 0;
 	}
-	if (int_width(type) > 0 && json_is_integer(value) &&
-	    fits(json_integer_value(value), type)) {
+	if (json_is_integer(value) && fits(json_integer_value(value), type)) {
 		add_bits(out, (uint64_t)json_integer_value(value),
 		    int_width(type));
 		return 0;
