@@ -64,10 +64,22 @@ object_bytes(void *address)
 	return symbol->st_size;
 }
 
+static int
+read_object(void *object, struct dlo_handler *out, struct buf *why)
+{
+	void *table = dlsym(object, NAME);
+
+	if (table == NULL) {
+		buf_add_str(why, "is no plugin: it exports no " NAME);
+		return -1;
+	}
+	return plugin_load_table(table, object_bytes(table), out, why);
+}
+
 int
 plugin_load(const char *path, struct dlo_handler *out, struct buf *why)
 {
-	void *object, *table;
+	void *object;
 
 	/* The linker's words for the most usual mistake are not so clear. */
 	if (access(path, R_OK) == -1) {
@@ -79,11 +91,10 @@ plugin_load(const char *path, struct dlo_handler *out, struct buf *why)
 		buf_printf(why, "cannot be loaded: %s", dlerror());
 		return -1;
 	}
-	table = dlsym(object, NAME);
-	if (table == NULL)
-		buf_add_str(why, "is no plugin: it exports no " NAME);
-	else if (plugin_load_table(table, object_bytes(table), out, why) == 0)
-		return 0;
-	(void)dlclose(object);
-	return -1;
+	if (read_object(object, out, why) == -1) {
+		(void)dlclose(object);
+		return -1;
+	}
+	/* It stays: what the table points to is in it. */
+	return 0;
 }
