@@ -37,3 +37,4 @@ tests_sim_days_LDADD = $(tests_sim_test_sim_LDADD)
 
 # No test, but it must not rot.
 check-local: tests/sim/days$(EXEEXT)
+CLEANFILES += tests/sim/days$(EXEEXT)
