@@ -2,23 +2,15 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "downstream/exec_json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/js.h"
 #include "lib/text.h"
 
 /* What a worker can ask for; the pipeline's cap is below it anyway. */
 #define DELAY_MAX_MS (365 * INT64_C(86400000))
-
-/* jansson ends in NULL only when memory does. */
-static void
-set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value) == -1)
-		abort();
-}
 
 static json_t *
 clean_string(const struct attempt_text *text, struct buf *scratch)
@@ -26,21 +18,6 @@ clean_string(const struct attempt_text *text, struct buf *scratch)
 	buf_reset(scratch);
 	text_utf8_clean(scratch, text->ptr, text->len);
 	return json_stringn(buf_str(scratch), scratch->len);
-}
-
-/* For a name, in which many a reader of JSON takes no NUL. */
-static void
-clean_name(const struct attempt_text *text, struct buf *out)
-{
-	size_t at = 0, len;
-
-	buf_reset(out);
-	for (; at < text->len; at += len + 1) {
-		len = strnlen(text->ptr + at, text->len - at);
-		text_utf8_clean(out, text->ptr + at, len);
-		if (at + len < text->len)
-			buf_add_str(out, "\xef\xbf\xbd");
-	}
 }
 
 /* NULL: JSON has none. */
@@ -81,22 +58,16 @@ headers_of(const struct attempt *attempt, struct buf *scratch)
 		value = header_value(&header, scratch);
 		if (value == NULL)
 			continue;
-		clean_name(&header.name, &name);
-		if (json_object_getn(object, buf_str(&name), name.len) != NULL)
+		/* Many a reader of JSON takes no NUL in a name. */
+		buf_reset(&name);
+		js_clean(&name, header.name.ptr, header.name.len);
+		if (json_object_get(object, buf_str(&name)) != NULL)
 			json_decref(value);
-		else if (json_object_setn_new(object, buf_str(&name), name.len,
-			     value) == -1)
-			abort();
+		else
+			js_set(object, buf_str(&name), value);
 	}
 	buf_clear(&name);
 	return object;
-}
-
-static int
-add_bytes(const char *bytes, size_t len, void *arg)
-{
-	buf_add(arg, bytes, len);
-	return 0;
 }
 
 void
@@ -106,18 +77,18 @@ exec_json_request(const struct attempt *attempt, struct buf *out)
 	json_t *line = json_object();
 
 	text_percent(&scratch, attempt->id.ptr, attempt->id.len);
-	set(line, "id", json_stringn(buf_str(&scratch), scratch.len));
-	set(line, "pipeline", clean_string(&attempt->pipeline, &scratch));
-	set(line, "attempt", json_integer(attempt->number));
-	set(line, "redrives", json_integer(attempt->redrives));
-	set(line, "routing_key", clean_string(&attempt->routing_key, &scratch));
-	set(line, "exchange", clean_string(&attempt->exchange, &scratch));
-	set(line, "content_type",
+	js_set(line, "id", json_stringn(buf_str(&scratch), scratch.len));
+	js_set(line, "pipeline", clean_string(&attempt->pipeline, &scratch));
+	js_set_int(line, "attempt", attempt->number);
+	js_set_int(line, "redrives", attempt->redrives);
+	js_set(line, "routing_key",
+	    clean_string(&attempt->routing_key, &scratch));
+	js_set(line, "exchange", clean_string(&attempt->exchange, &scratch));
+	js_set(line, "content_type",
 	    clean_string(&attempt->content_type, &scratch));
-	set(line, "headers", headers_of(attempt, &scratch));
-	set(line, "length", json_integer((json_int_t)attempt->body_bytes));
-	if (json_dump_callback(line, add_bytes, out, JSON_COMPACT) == -1)
-		abort();
+	js_set(line, "headers", headers_of(attempt, &scratch));
+	js_set_int(line, "length", (int64_t)attempt->body_bytes);
+	js_write(out, line);
 	buf_add_u8(out, '\n');
 	json_decref(line);
 	buf_clear(&scratch);

@@ -28,18 +28,25 @@ js_append(json_t *list, json_t *value)
 }
 
 void
-js_set_clean(json_t *object, const char *key, const void *bytes, size_t len)
+js_clean(struct buf *out, const void *bytes, size_t len)
 {
-	struct buf valid = { 0 };
 	const char *text = bytes;
 	size_t at = 0, run;
 
 	for (; at < len; at += run + 1) {
 		run = strnlen(text + at, len - at);
-		text_utf8_clean(&valid, text + at, run);
+		text_utf8_clean(out, text + at, run);
 		if (at + run < len)
-			buf_add_str(&valid, "\xef\xbf\xbd");
+			buf_add_str(out, "\xef\xbf\xbd");
 	}
+}
+
+void
+js_set_clean(json_t *object, const char *key, const void *bytes, size_t len)
+{
+	struct buf valid = { 0 };
+
+	js_clean(&valid, bytes, len);
 	js_set(object, key, json_string(buf_str(&valid)));
 	buf_clear(&valid);
 }

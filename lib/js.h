@@ -20,7 +20,9 @@
 void js_set(json_t *object, const char *key, json_t *value);
 /* Appends `value` (taken). */
 void js_append(json_t *list, json_t *value);
-/* For people: what is not UTF-8, and NUL, is U+FFFD. NULL: no key. */
+/* For people: what is not UTF-8, and NUL, is U+FFFD. */
+void js_clean(struct buf *out, const void *bytes, size_t len);
+/* The same as a value. NULL: no key. */
 void js_set_text(json_t *object, const char *key, const char *text);
 void js_set_clean(json_t *object, const char *key, const void *bytes,
     size_t len);
