@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl/setting.h"
+#include "lib/js.h"
 #include "lib/xalloc.h"
 
 /* Characters that no shell looks at. */
@@ -60,15 +61,11 @@ definition(const struct sight *sight, const struct conf_pipeline *pipeline,
 	    : json_copy((json_t *)(uintptr_t)present->definition);
 
 	topology_names_init(&names, sight->conf);
-	json_object_set_new(wanted, "dead-letter-exchange",
-	    json_string(names.dead));
-	json_object_set_new(wanted, "dead-letter-routing-key",
-	    json_string(pipeline->name));
+	js_set_text(wanted, "dead-letter-exchange", names.dead);
+	js_set_text(wanted, "dead-letter-routing-key", pipeline->name);
 	if (quorum) {
-		json_object_set_new(wanted, "dead-letter-strategy",
-		    json_string("at-least-once"));
-		json_object_set_new(wanted, "overflow",
-		    json_string("reject-publish"));
+		js_set_text(wanted, "dead-letter-strategy", "at-least-once");
+		js_set_text(wanted, "overflow", "reject-publish");
 	}
 	topology_names_clear(&names);
 	return wanted;

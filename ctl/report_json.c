@@ -1,60 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-#include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ctl/report.h"
-#include "lib/text.h"
-
-/* Out of memory ends the process, here as elsewhere. */
-static json_t *
-sure(json_t *value)
-{
-	if (value == NULL)
-		abort();
-	return value;
-}
-
-/* jansson takes UTF-8 only. */
-static json_t *
-text_value(const char *text)
-{
-	struct buf valid = { 0 };
-	json_t *value;
-
-	text_utf8_clean(&valid, text, strlen(text));
-	value = sure(json_string(buf_str(&valid)));
-	buf_clear(&valid);
-	return value;
-}
-
-static void
-set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value) == -1)
-		abort();
-}
-
-/* NULL: the key is left out. */
-static void
-set_text(json_t *object, const char *key, const char *text)
-{
-	if (text != NULL)
-		set(object, key, text_value(text));
-}
-
-static void
-append(json_t *list, json_t *value)
-{
-	if (json_array_append_new(list, value) == -1)
-		abort();
-}
+#include "lib/js.h"
 
 static json_t *
 args_value(const struct topology_item *item)
 {
-	json_t *args = sure(json_object());
+	json_t *args = json_object();
 	struct topology_arg arg;
 	size_t at = 0;
 
@@ -69,7 +23,7 @@ args_value(const struct topology_item *item)
 			value = json_boolean(arg.number);
 		else
 			value = json_integer(arg.number);
-		set(args, buf_str(&name), sure(value));
+		js_set(args, buf_str(&name), value);
 		buf_clear(&name);
 	}
 	return args;
@@ -79,100 +33,101 @@ static json_t *
 object_value(const struct report_object *object)
 {
 	const struct topology_item *item = object->item;
-	json_t *value = sure(json_object());
+	json_t *value = json_object();
 	bool binding = item == NULL || topology_is_binding(item);
 
-	set_text(value, "kind",
+	js_set_text(value, "kind",
 	    binding ? "binding" : topology_kind_name(item->kind));
-	set_text(value, "name", item != NULL ? item->name : object->name);
-	set_text(value, "state", report_state_name(object->state));
+	js_set_text(value, "name", item != NULL ? item->name : object->name);
+	js_set_text(value, "state", report_state_name(object->state));
 	if (binding) {
 		bool to_queue = item != NULL
 		    ? item->kind == TOPOLOGY_QUEUE_BINDING
 		    : object->to_queue;
 
-		set_text(value, "source",
+		js_set_text(value, "source",
 		    item != NULL ? item->source : object->source);
-		set_text(value, "destination_type",
+		js_set_text(value, "destination_type",
 		    to_queue ? "queue" : "exchange");
-		set_text(value, "key", item != NULL ? item->key : object->key);
+		js_set_text(value, "key",
+		    item != NULL ? item->key : object->key);
 	} else {
-		set_text(value, "type", item->type);
+		js_set_text(value, "type", item->type);
 		if (item->kind == TOPOLOGY_QUEUE)
-			set(value, "arguments", args_value(item));
+			js_set(value, "arguments", args_value(item));
 	}
-	set_text(value, "problem", object->problem);
+	js_set_text(value, "problem", object->problem);
 	return value;
 }
 
 static void
 add_objects(json_t *root, const struct report *report, unsigned parts)
 {
-	json_t *list = sure(json_array());
+	json_t *list = json_array();
 
 	for (size_t i = 0; i < report->object_count; i++) {
 		const struct report_object *object = &report->objects[i];
 
 		if ((parts & REPORT_OBJECTS) != 0 ||
 		    object->state != REPORT_EXISTS)
-			append(list, object_value(object));
+			js_append(list, object_value(object));
 	}
-	set(root, "objects", list);
+	js_set(root, "objects", list);
 }
 
 static void
 add_findings(json_t *root, const struct report *report)
 {
-	json_t *list = sure(json_array());
+	json_t *list = json_array();
 
 	for (size_t i = 0; i < report->finding_count; i++) {
 		const struct report_finding *finding = &report->findings[i];
-		json_t *value = sure(json_object());
+		json_t *value = json_object();
 
-		set_text(value, "code", finding->code);
-		set_text(value, "severity",
+		js_set_text(value, "code", finding->code);
+		js_set_text(value, "severity",
 		    report_severity_name(finding->severity));
-		set_text(value, "object", finding->object);
-		set_text(value, "problem", finding->problem);
-		set_text(value, "fix", finding->fix);
-		set_text(value, "command", finding->command);
-		append(list, value);
+		js_set_text(value, "object", finding->object);
+		js_set_text(value, "problem", finding->problem);
+		js_set_text(value, "fix", finding->fix);
+		js_set_text(value, "command", finding->command);
+		js_append(list, value);
 	}
-	set(root, "findings", list);
+	js_set(root, "findings", list);
 }
 
 static void
 add_policies(json_t *root, const struct report *report)
 {
-	json_t *list = sure(json_array());
+	json_t *list = json_array();
 
 	for (size_t i = 0; i < report->policy_count; i++) {
 		const struct report_policy *policy = &report->policies[i];
-		json_t *value = sure(json_object());
+		json_t *value = json_object();
 
-		set_text(value, "pipeline", policy->pipeline);
-		set_text(value, "queue", policy->queue);
-		set(value, "needed", json_boolean(policy->command != NULL));
-		set_text(value, "command", policy->command);
-		set_text(value, "note", policy->note);
-		append(list, value);
+		js_set_text(value, "pipeline", policy->pipeline);
+		js_set_text(value, "queue", policy->queue);
+		js_set_bool(value, "needed", policy->command != NULL);
+		js_set_text(value, "command", policy->command);
+		js_set_text(value, "note", policy->note);
+		js_append(list, value);
 	}
-	set(root, "policies", list);
+	js_set(root, "policies", list);
 }
 
 static void
 add_unchecked(json_t *root, const struct report *report)
 {
-	json_t *list = sure(json_array());
+	json_t *list = json_array();
 
 	for (size_t i = 0; i < report->unchecked_count; i++) {
-		json_t *value = sure(json_object());
+		json_t *value = json_object();
 
-		set_text(value, "what", report->unchecked[i].what);
-		set_text(value, "why", report->unchecked[i].why);
-		append(list, value);
+		js_set_text(value, "what", report->unchecked[i].what);
+		js_set_text(value, "why", report->unchecked[i].why);
+		js_append(list, value);
 	}
-	set(root, "unchecked", list);
+	js_set(root, "unchecked", list);
 }
 
 /* JSON_ENSURE_ASCII escapes all others; this one stands in texts only. */
@@ -189,7 +144,7 @@ add_without_del(struct buf *out, const char *text)
 void
 report_json(const struct report *report, unsigned parts, struct buf *out)
 {
-	json_t *root = sure(json_object());
+	json_t *root = json_object();
 	char *text;
 
 	add_objects(root, report, parts);
