@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/digest.h"
+#include "lib/js.h"
 
 #define AUDIT_VERSION 1
 
@@ -28,8 +29,8 @@ audit_add(struct audit_chain *chain, json_t *entry)
 {
 	char *text;
 
-	(void)json_object_set_new(entry, "v", json_integer(AUDIT_VERSION));
-	(void)json_object_set_new(entry, "prev", json_string(chain->last));
+	js_set_int(entry, "v", AUDIT_VERSION);
+	js_set_text(entry, "prev", chain->last);
 	text = json_dumps(entry, JSON_COMPACT);
 	if (text != NULL && hash(chain->last, text, strlen(text)) == 0)
 		return text;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/js.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "redrive/census.h"
@@ -316,12 +317,12 @@ groups_of(struct census *census)
 	census_sort(census);
 	for (size_t i = 0; i < census->group_count; i++) {
 		const struct census_group *group = &census->groups[i];
+		json_t *one = json_object();
 
-		/* One whose class is not text has none. */
-		(void)json_array_append_new(groups,
-		    json_pack("{s:s, s:s*, s:I}", "reason",
-			envelope_reason_name(group->reason), "class",
-			group->class, "count", (json_int_t)group->count));
+		js_set_text(one, "reason", envelope_reason_name(group->reason));
+		js_set_text(one, "class", group->class);
+		js_set_int(one, "count", (int64_t)group->count);
+		js_append(groups, one);
 	}
 	return groups;
 }

@@ -8,6 +8,7 @@
 
 #include "config/conf_scalar.h"
 #include "dlx/envelope.h"
+#include "lib/js.h"
 #include "lib/xalloc.h"
 
 /* Keys, header names and glob go onto the wire as short strings. */
@@ -197,15 +198,15 @@ add_texts(json_t *object, const char *key, const struct conf_texts *texts)
 		return;
 	list = json_array();
 	for (size_t i = 0; i < texts->count; i++)
-		(void)json_array_append_new(list, json_string(texts->items[i]));
-	(void)json_object_set_new(object, key, list);
+		js_append(list, json_string(texts->items[i]));
+	js_set(object, key, list);
 }
 
 static void
 add_text(json_t *object, const char *key, const char *text)
 {
 	if (text != NULL && *text != '\0')
-		(void)json_object_set_new(object, key, json_string(text));
+		js_set_text(object, key, text);
 }
 
 static void
@@ -232,13 +233,11 @@ filter_json_of(const struct conf_filter *filter)
 	if (filter->header_count > 0) {
 		headers = json_object();
 		for (size_t i = 0; i < filter->header_count; i++)
-			(void)json_object_set_new(headers,
-			    filter->headers[i].header,
-			    json_string(filter->headers[i].value));
-		(void)json_object_set_new(object, "header", headers);
+			js_set_text(headers, filter->headers[i].header,
+			    filter->headers[i].value);
+		js_set(object, "header", headers);
 	}
 	if (filter->has_redrives_above)
-		(void)json_object_set_new(object, "redrives_above",
-		    json_integer(filter->redrives_above));
+		js_set_int(object, "redrives_above", filter->redrives_above);
 	return object;
 }

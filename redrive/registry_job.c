@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/digest.h"
+#include "lib/js.h"
 #include "lib/text.h"
 #include "lib/xalloc.h"
 
@@ -323,39 +324,27 @@ registry_job_read(const json_t *data)
 /* Writing. */
 
 static void
-set(json_t *object, const char *key, json_t *value)
-{
-	(void)json_object_set_new(object, key, value);
-}
-
-static void
-set_count(json_t *object, const char *key, uint64_t n)
-{
-	set(object, key, json_integer((json_int_t)n));
-}
-
-static void
 write_wish(json_t *out, const struct registry_job *job, json_t *filter)
 {
-	set(out, "id", json_string(job->id));
+	js_set_text(out, "id", job->id);
 	if (*job->request != '\0')
-		set(out, "request", json_string(job->request));
-	set(out, "pipeline", json_string(job->pipeline));
-	set(out, "action", json_string(job->action));
+		js_set_text(out, "request", job->request);
+	js_set_text(out, "pipeline", job->pipeline);
+	js_set_text(out, "action", job->action);
 	if (filter != NULL)
-		(void)json_object_set(out, "filter", filter);
+		js_set(out, "filter", json_incref(filter));
 	else
-		set(out, "filter", filter_json_of(job->filter));
-	set_count(out, "rate", job->rate);
-	set_count(out, "max", job->max);
-	set(out, "canary", json_integer(job->canary));
-	set(out, "dry_run", json_boolean(job->dry_run));
-	set(out, "force", json_boolean(job->force));
-	set(out, "trigger", json_string(job->trigger));
-	set(out, "who", json_string(job->who));
-	set(out, "from", json_string(job->from));
-	set(out, "by", json_string(job->by));
-	set(out, "state", json_string(registry_state_name(job->state)));
+		js_set(out, "filter", filter_json_of(job->filter));
+	js_set_int(out, "rate", job->rate);
+	js_set_int(out, "max", job->max);
+	js_set_int(out, "canary", job->canary);
+	js_set_bool(out, "dry_run", job->dry_run);
+	js_set_bool(out, "force", job->force);
+	js_set_text(out, "trigger", job->trigger);
+	js_set_text(out, "who", job->who);
+	js_set_text(out, "from", job->from);
+	js_set_text(out, "by", job->by);
+	js_set_text(out, "state", registry_state_name(job->state));
 }
 
 static void
@@ -364,29 +353,29 @@ write_report(json_t *out, const struct job_report *r)
 	json_t *left = json_object();
 
 	if (r->end != JOB_UNDER_WAY) {
-		set(out, "end", json_string(report_end_name(r->end)));
-		set(out, "why", json_string(r->why));
+		js_set_text(out, "end", report_end_name(r->end));
+		js_set_text(out, "why", r->why);
 	}
 	if (r->code != 0)
-		set_count(out, "code", r->code);
-	set_count(out, "passes", r->passes);
+		js_set_int(out, "code", r->code);
+	js_set_int(out, "passes", r->passes);
 	for (int i = 0; i < ACTION_COUNT; i++)
-		set_count(out, moved_keys[i], r->moved[i]);
-	set_count(out, "failed_again", r->failed_again);
-	set_count(out, "judged", r->judged);
-	set_count(out, "unknown", r->unknown);
-	set_count(out, "twice", r->twice);
-	set_count(out, "seen", r->seen);
-	set_count(out, "refused", r->refused);
-	set(out, "progress", json_real(r->progress));
-	set(out, "elapsed_ms", json_integer(r->elapsed_ms));
+		js_set_int(out, moved_keys[i], r->moved[i]);
+	js_set_int(out, "failed_again", r->failed_again);
+	js_set_int(out, "judged", r->judged);
+	js_set_int(out, "unknown", r->unknown);
+	js_set_int(out, "twice", r->twice);
+	js_set_int(out, "seen", r->seen);
+	js_set_int(out, "refused", r->refused);
+	js_set(out, "progress", json_real(r->progress));
+	js_set_int(out, "elapsed_ms", r->elapsed_ms);
 	if (r->expected_ms != 0)
-		set(out, "expected_ms", json_integer(r->expected_ms));
+		js_set_int(out, "expected_ms", r->expected_ms);
 	/* What the last pass saw, by what was thought of it. */
 	for (int i = 0; i < JUDGE_COUNT; i++)
-		set_count(left, judge_verdict_name((enum judge_verdict)i),
+		js_set_int(left, judge_verdict_name((enum judge_verdict)i),
 		    r->verdicts[i]);
-	set(out, "left", left);
+	js_set(out, "left", left);
 }
 
 json_t *
@@ -396,26 +385,17 @@ registry_job_write(const struct registry_item *item)
 	json_t *out = json_object();
 
 	write_wish(out, job, item->filter.json);
-	set(out, "created_ms", json_integer(job->created_ms));
-	set(out, "started_ms", json_integer(job->started_ms));
-	set(out, "ended_ms", json_integer(job->ended_ms));
-	set(out, "snapshot_ms", json_integer(job->snapshot_ms));
+	js_set_int(out, "created_ms", job->created_ms);
+	js_set_int(out, "started_ms", job->started_ms);
+	js_set_int(out, "ended_ms", job->ended_ms);
+	js_set_int(out, "snapshot_ms", job->snapshot_ms);
 	if (item->cancelled)
-		set(out, "cancelled", json_true());
-	set_count(out, "audited", item->audited);
+		js_set(out, "cancelled", json_true());
+	js_set_int(out, "audited", item->audited);
 	write_report(out, &job->report);
 	if (item->groups != NULL)
-		(void)json_object_set(out, "groups", item->groups);
+		js_set(out, "groups", json_incref(item->groups));
 	return out;
-}
-
-static void
-set_time(json_t *out, const char *key, int64_t wall_ms)
-{
-	char text[TEXT_ISO8601_SPACE];
-
-	if (wall_ms != 0)
-		set(out, key, json_string(text_iso8601(text, wall_ms)));
 }
 
 json_t *
@@ -424,12 +404,12 @@ registry_job_json(const struct registry_job *job)
 	json_t *out = json_object();
 
 	write_wish(out, job, NULL);
-	set_time(out, "created_at", job->created_ms);
-	set_time(out, "started_at", job->started_ms);
-	set_time(out, "ended_at", job->ended_ms);
-	set_time(out, "snapshot_at", job->snapshot_ms);
+	js_set_time(out, "created_at", job->created_ms);
+	js_set_time(out, "started_at", job->started_ms);
+	js_set_time(out, "ended_at", job->ended_ms);
+	js_set_time(out, "snapshot_at", job->snapshot_ms);
 	write_report(out, &job->report);
 	if (job->groups != NULL)
-		set(out, "groups", json_deep_copy(job->groups));
+		js_set(out, "groups", json_deep_copy(job->groups));
 	return out;
 }

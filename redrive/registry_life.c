@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/text.h"
+#include "lib/js.h"
 #include "redrive/registry_core.h"
 
 /* The progress of a running job is written so often, if there is any. */
@@ -89,11 +89,14 @@ json_t *
 registry_entry_new(struct registry *r, const char *what, const char *who,
     const char *from)
 {
-	char at[TEXT_ISO8601_SPACE];
+	json_t *entry = json_object();
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "at",
-	    text_iso8601(at, loop_wall_ms(r->env.loop)), "what", what, "who",
-	    who, "from", from, "by", r->env.instance);
+	js_set_time(entry, "at", loop_wall_ms(r->env.loop));
+	js_set_text(entry, "what", what);
+	js_set_text(entry, "who", who);
+	js_set_text(entry, "from", from);
+	js_set_text(entry, "by", r->env.instance);
+	return entry;
 }
 
 /* An entry about a job; `bit`: see registry_job.h. */
@@ -107,10 +110,9 @@ registry_enter(struct registry *r, struct registry_item *item, const char *what,
 	if (source == NULL)
 		source = &own;
 	entry = registry_entry_new(r, what, source->who, source->from);
-	(void)json_object_set_new(entry, "job", json_string(item->job.id));
-	(void)json_object_set_new(entry, "pipeline",
-	    json_string(item->job.pipeline));
-	(void)json_object_set_new(entry, "state", job);
+	js_set_text(entry, "job", item->job.id);
+	js_set_text(entry, "pipeline", item->job.pipeline);
+	js_set(entry, "state", job);
 	item->entering |= bit;
 	r->cbs->enter(r->arg, entry, item->job.id, bit);
 }

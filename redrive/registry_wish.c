@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/js.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "redrive/registry_core.h"
@@ -61,8 +62,8 @@ pass_on(struct registry *r, json_t *wish, const struct registry_source *source,
 		json_decref(wish);
 		return false;
 	}
-	(void)json_object_set_new(wish, "who", json_string(source->who));
-	(void)json_object_set_new(wish, "from", json_string(source->from));
+	js_set_text(wish, "who", source->who);
+	js_set_text(wish, "from", source->from);
 	text = json_dumps(wish, JSON_COMPACT);
 	json_decref(wish);
 	if (board_state(r->board) == BOARD_OFF || text == NULL) {
@@ -158,7 +159,7 @@ registry_create(struct registry *r, json_t *body,
 		return;
 	}
 	wish = json_copy(body);
-	(void)json_object_set_new(wish, "request", json_string(item->request));
+	js_set_text(wish, "request", item->request);
 	if (pass_on(r, wish, source, item->job.id, answer) ||
 	    !is_offered(r, answer)) {
 		registry_job_free(item);
@@ -339,7 +340,7 @@ registry_feature(struct registry *r, const char *name, bool on,
 	    LOG_STR("who", source->who), LOG_STR("from", source->from));
 	entry = registry_entry_new(r, on ? "feature_on" : "feature_off",
 	    source->who, source->from);
-	(void)json_object_set_new(entry, "feature", json_string(name));
+	js_set_text(entry, "feature", name);
 	r->cbs->enter(r->arg, entry, "", 0);
 	apply_feature(r);
 	answer_with(answer, REGISTRY_DONE, "", "%s", "");
@@ -388,10 +389,8 @@ serve(struct registry *r, const struct board_request *request,
 		operate(r, verb, job, source, answer);
 	} else {
 		/* The sender's own id makes it one job, however often. */
-		if (request->message_id != NULL &&
-		    json_object_get(body, "request") == NULL)
-			(void)json_object_set_new(body, "request",
-			    json_string(request->message_id));
+		if (json_object_get(body, "request") == NULL)
+			js_set_text(body, "request", request->message_id);
 		registry_create(r, body, source, answer);
 	}
 	(void)snprintf(key, BOARD_KEY_SPACE, REGISTRY_JOB_PREFIX "%s",
@@ -414,16 +413,12 @@ refuse(struct registry *r, json_t *body, const struct registry_source *source,
 	    LOG_STR("from", source->from), LOG_STR("request", request),
 	    LOG_STR("code", registry_refusal_name(answer->refusal)),
 	    LOG_STR("why", answer->text));
-	if (request != NULL)
-		(void)json_object_set_new(entry, "request",
-		    json_string(request));
+	js_set_text(entry, "request", request);
 	if (pipeline != NULL)
-		(void)json_object_set_new(entry, "pipeline",
-		    json_stringn(pipeline,
-			text_utf8_cut(pipeline, strlen(pipeline), 64)));
-	(void)json_object_set_new(entry, "code",
-	    json_string(registry_refusal_name(answer->refusal)));
-	(void)json_object_set_new(entry, "why", json_string(answer->text));
+		js_set_clean(entry, "pipeline", pipeline,
+		    text_utf8_cut(pipeline, strlen(pipeline), 64));
+	js_set_text(entry, "code", registry_refusal_name(answer->refusal));
+	js_set_text(entry, "why", answer->text);
 	r->cbs->enter(r->arg, entry, "", 0);
 }
 

@@ -37,6 +37,7 @@ struct rig {
 	char run[REPORT_ID_SPACE]; /* the last job that was to run */
 	int runs, pauses, resumes, cancels, entries;
 	char entered[64]; /* the last entry's "what" */
+	char who[64];	  /* and its "who" */
 	bool inherited;
 };
 
@@ -125,6 +126,8 @@ on_enter(void *arg, json_t *entry, const char *job, unsigned bit)
 	rig->entries++;
 	(void)snprintf(rig->entered, sizeof(rig->entered), "%s",
 	    json_string_value(json_object_get(entry, "what")));
+	(void)snprintf(rig->who, sizeof(rig->who), "%s",
+	    json_string_value(json_object_get(entry, "who")));
 	json_decref(entry);
 }
 
@@ -423,6 +426,21 @@ operators_have_their_way(void **state)
 	rig_free(rig);
 }
 
+/* A name that is not UTF-8 is no way around the audit. */
+static void
+any_name_is_entered(void **state)
+{
+	static const struct registry_source odd = { "ren\xe9", "test" };
+	struct rig *rig = rig_new();
+	struct registry_answer answer;
+
+	(void)state;
+	registry_feature(rig->registry, "redrive", false, &odd, &answer);
+	assert_string_equal(rig->entered, "feature_off");
+	assert_string_equal(rig->who, "ren\xef\xbf\xbd");
+	rig_free(rig);
+}
+
 /* Whoever is not the active one passes on what is asked of it. */
 static void
 a_standby_passes_on(void **state)
@@ -459,6 +477,7 @@ main(void)
 		cmocka_unit_test(one_job_a_pipeline),
 		cmocka_unit_test(the_next_daemon_knows_all_of_it),
 		cmocka_unit_test(operators_have_their_way),
+		cmocka_unit_test(any_name_is_entered),
 		cmocka_unit_test(a_standby_passes_on),
 	};
 
