@@ -3,7 +3,6 @@
 #include "ctl/output.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "lib/cli.h"
@@ -63,8 +62,10 @@ output_age(char out[OUTPUT_AGE_SPACE], const json_t *object, const char *key)
 	struct tm tm = { 0 };
 	int64_t age_ms;
 
-	if (text == NULL || strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) == NULL)
-		return strcpy(out, "-");
+	if (text == NULL || strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) == NULL) {
+		(void)snprintf(out, OUTPUT_AGE_SPACE, "-");
+		return out;
+	}
 	age_ms = wall_ms() / 1000 * 1000 - (int64_t)timegm(&tm) * 1000;
 	return text_duration(out, age_ms > 0 ? age_ms : 0);
 }

@@ -47,8 +47,8 @@ typedef void mailing_cb(void *arg, size_t count, const char *why);
  * Publishes them. NULL: nothing was done, and `*why` (static) says which of
  * the letters, `*which`, is wrong.
  */
-struct mailing *mailing_new(const struct mailing_options *, mailing_cb *,
-    void *arg, const char **why, size_t *which) must_use;
+struct mailing *mailing_new(const struct mailing_options *options,
+    mailing_cb *cb, void *arg, const char **why, size_t *which) must_use;
 /* No callback any more; what is under way may or may not arrive. */
 void mailing_free(struct mailing *);
 
