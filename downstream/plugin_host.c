@@ -20,6 +20,7 @@
 #define NOTE_SPACE    96
 
 struct plugin_call {
+	struct plugin_host *host;
 	struct dlo_message message;
 	struct plugin_headers headers;
 	size_t frame_bytes;
@@ -33,17 +34,29 @@ struct plugin_call {
 
 LIST_HEAD(plugin_calls, plugin_call);
 
+/*
+ * Never freed once the plugin has seen its table, which it may keep wherever
+ * it likes: several hosts of one shared object have the same variables there.
+ */
 struct plugin_host {
 	struct dlo_host table; /* what the plugin has of us */
 	struct dlo_handler plugin;
 	void *self;   /* the plugin's */
 	bool running; /* init went well */
+	char *name;   /* the downstream's; NULL: init was not called */
 	const struct plugin_host_cbs *cbs;
 	plugin_host_log *log;
 	void *arg;
-	pthread_mutex_t lock; /* of all below, and of the calls */
-	struct plugin_calls calls[BUCKETS];
+	LIST_ENTRY(plugin_host) entry;
 };
+
+/*
+ * Of all hosts: an answer is that of its call's host, through whichever table
+ * it comes.
+ */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct plugin_calls calls[BUCKETS];
+static LIST_HEAD(, plugin_host) hosts; /* that a plugin has seen */
 
 static struct plugin_host *
 host_of(const struct dlo_host *table)
@@ -55,31 +68,31 @@ host_of(const struct dlo_host *table)
 }
 
 static struct plugin_calls *
-bucket_of(struct plugin_host *host, uint64_t call)
+bucket_of(uint64_t call)
 {
-	return &host->calls[call & (BUCKETS - 1)];
+	return &calls[call & (BUCKETS - 1)];
 }
 
 /* With the lock; NULL: not there, or answered. */
 static struct plugin_call *
-find(struct plugin_host *host, uint64_t number)
+find(uint64_t number)
 {
 	struct plugin_call *call;
 
-	LIST_FOREACH(call, bucket_of(host, number), entry)
+	LIST_FOREACH(call, bucket_of(number), entry)
 		if (call->message.call == number)
 			return call;
 	return NULL;
 }
 
 static void
-note(struct plugin_host *host, enum log_level level, const char *fmt,
+note(const struct plugin_host *host, enum log_level level, const char *fmt,
     uint64_t call)
 {
 	char text[NOTE_SPACE];
 	int len = snprintf(text, sizeof(text), "%s: call %" PRIu64, fmt, call);
 
-	host->log(host->arg, level, text, (size_t)len);
+	host->log(host->arg, host->name, level, text, (size_t)len);
 }
 
 /* As much of a verdict as its maker knew. */
@@ -97,15 +110,16 @@ static void
 host_complete(const struct dlo_host *table, uint64_t number,
     const struct dlo_verdict *given)
 {
-	struct plugin_host *host = host_of(table);
+	const struct plugin_host *host = host_of(table);
 	struct dlo_verdict verdict = verdict_of(given);
 	bool wanted = false, handling = false;
 	struct plugin_call *call;
 
-	pthread_mutex_lock(&host->lock);
-	call = find(host, number);
+	pthread_mutex_lock(&lock);
+	call = find(number);
 	if (call != NULL) {
 		LIST_REMOVE(call, entry);
+		host = call->host;
 		call->answered = true;
 		handling = call->handling;
 		wanted = !call->cancelled;
@@ -113,7 +127,7 @@ host_complete(const struct dlo_host *table, uint64_t number,
 			host->cbs->answered(host->arg, call->owner, number,
 			    &verdict);
 	}
-	pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&lock);
 	if (call == NULL)
 		note(host, LOG_LEVEL_WARN, "answered twice, or never given",
 		    number);
@@ -152,12 +166,12 @@ host_log(const struct dlo_host *table, int32_t level, const char *text)
 		[DLO_INFO] = LOG_LEVEL_INFO,
 		[DLO_DEBUG] = LOG_LEVEL_DEBUG,
 	};
-	struct plugin_host *host = host_of(table);
+	const struct plugin_host *host = host_of(table);
 	size_t len = strnlen(text, LOG_BYTES_MAX + 1);
 
 	if (level < 0 || level > DLO_DEBUG)
 		level = DLO_INFO;
-	host->log(host->arg, levels[level], text,
+	host->log(host->arg, host->name, levels[level], text,
 	    text_utf8_cut(text, len, LOG_BYTES_MAX));
 }
 
@@ -165,7 +179,6 @@ struct plugin_host *
 plugin_host_open(const char *path, struct buf *why)
 {
 	struct plugin_host *host = xcalloc(1, sizeof(*host));
-	size_t i;
 
 	if (plugin_load(path, &host->plugin, why) == -1) {
 		free(host);
@@ -178,10 +191,6 @@ plugin_host_open(const char *path, struct buf *why)
 		.header_next = host_header_next,
 		.log = host_log,
 	};
-	if (pthread_mutex_init(&host->lock, NULL) != 0)
-		abort();
-	for (i = 0; i < BUCKETS; i++)
-		LIST_INIT(&host->calls[i]);
 	return host;
 }
 
@@ -192,6 +201,10 @@ plugin_host_init(struct plugin_host *host, const struct dlo_setup *setup,
 	struct buf text = { 0 };
 	const char *why;
 
+	if (host->name == NULL) {
+		host->name = xstrdup(setup->downstream);
+		LIST_INSERT_HEAD(&hosts, host, entry);
+	}
 	host->cbs = cbs;
 	host->log = log;
 	host->arg = arg;
@@ -200,26 +213,47 @@ plugin_host_init(struct plugin_host *host, const struct dlo_setup *setup,
 	if (why != NULL)
 		return why;
 	buf_printf(&text, "%s is ready", host->plugin.name);
-	host->log(host->arg, LOG_LEVEL_DEBUG, buf_str(&text), text.len);
+	host->log(host->arg, host->name, LOG_LEVEL_DEBUG, buf_str(&text),
+	    text.len);
 	buf_clear(&text);
 	return NULL;
+}
+
+/* With the lock: nobody waits for its answers, or none come any more. */
+static void
+forget_calls(const struct plugin_host *host, struct plugin_calls *bucket,
+    bool over)
+{
+	struct plugin_call *call, *next;
+
+	for (call = LIST_FIRST(bucket); call != NULL; call = next) {
+		next = LIST_NEXT(call, entry);
+		if (call->host != host)
+			continue;
+		call->cancelled = true;
+		if (over) {
+			LIST_REMOVE(call, entry);
+			free(call);
+		}
+	}
 }
 
 void
 plugin_host_close(struct plugin_host *host)
 {
-	struct plugin_call *call;
+	bool over = host->plugin.shutdown != NULL;
 	size_t i;
 
-	if (host->running && host->plugin.shutdown != NULL)
+	if (host->name == NULL) {
+		free(host);
+		return;
+	}
+	if (host->running && over)
 		host->plugin.shutdown(host->self);
+	pthread_mutex_lock(&lock);
 	for (i = 0; i < BUCKETS; i++)
-		while ((call = LIST_FIRST(&host->calls[i])) != NULL) {
-			LIST_REMOVE(call, entry);
-			free(call);
-		}
-	pthread_mutex_destroy(&host->lock);
-	free(host);
+		forget_calls(host, &calls[i], over);
+	pthread_mutex_unlock(&lock);
 }
 
 struct plugin_call *
@@ -248,17 +282,18 @@ plugin_host_handle(struct plugin_host *host, struct plugin_call *call,
 		free(call);
 		return -1;
 	}
+	call->host = host;
 	call->owner = owner;
 	call->cancelled = call->answered = false;
 	call->handling = true;
-	pthread_mutex_lock(&host->lock);
-	LIST_INSERT_HEAD(bucket_of(host, call->message.call), call, entry);
-	pthread_mutex_unlock(&host->lock);
+	pthread_mutex_lock(&lock);
+	LIST_INSERT_HEAD(bucket_of(call->message.call), call, entry);
+	pthread_mutex_unlock(&lock);
 	host->plugin.handle(host->self, &call->message);
-	pthread_mutex_lock(&host->lock);
+	pthread_mutex_lock(&lock);
 	call->handling = false;
 	answered = call->answered;
-	pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&lock);
 	if (answered)
 		free(call);
 	return 0;
@@ -269,11 +304,11 @@ plugin_host_cancel(struct plugin_host *host, uint64_t number)
 {
 	struct plugin_call *call;
 
-	pthread_mutex_lock(&host->lock);
-	call = find(host, number);
+	pthread_mutex_lock(&lock);
+	call = find(number);
 	if (call != NULL)
 		call->cancelled = true;
-	pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&lock);
 	/* It may be answered by now; then the plugin knows no such call. */
 	if (call != NULL && host->plugin.cancel != NULL)
 		host->plugin.cancel(host->self, number);

@@ -5,8 +5,10 @@
  * takes its answers from whatever thread they come.
  *
  * A call lasts until the plugin has answered it and handle has returned; it
- * is known by its number, so that an answer given twice finds nothing. All
- * functions here are for one thread, the plugin's; the callbacks are not.
+ * is known by its number, which no other call in this process may ever have,
+ * so that an answer given twice finds nothing, and one by way of another
+ * host (of the same shared object) finds its call. All functions here are for
+ * one thread, the plugin's; the callbacks are not.
  */
 #ifndef DLO_DOWNSTREAM_PLUGIN_HOST_H
 #define DLO_DOWNSTREAM_PLUGIN_HOST_H
@@ -30,9 +32,12 @@ struct plugin_host_cbs {
 	    const struct dlo_verdict *);
 };
 
-/* The same, but several threads may log at once. */
-typedef void plugin_host_log(void *arg, enum log_level, const char *text,
-    size_t len);
+/*
+ * For the downstream of that name. Several threads may log at once, and after
+ * plugin_host_close too: no `arg` that is gone then.
+ */
+typedef void plugin_host_log(void *arg, const char *downstream, enum log_level,
+    const char *text, size_t len);
 
 /*
  * Loads the shared object, which may run code of it (constructors), and
@@ -40,12 +45,13 @@ typedef void plugin_host_log(void *arg, enum log_level, const char *text,
  */
 struct plugin_host *plugin_host_open(const char *path,
     struct buf *why) must_use;
-/* Calls init; NULL, or what is wrong. */
+/* Calls init; NULL, or what is wrong: then it may be tried again. */
 const char *plugin_host_init(struct plugin_host *, const struct dlo_setup *,
     const struct plugin_host_cbs *, plugin_host_log *, void *arg) must_use;
 /*
- * Calls shutdown if init went well, and forgets what is not answered. The
- * shared object stays: a thread that is about to end may be in it still.
+ * Calls shutdown if init went well; no more answers are told after it. The
+ * shared object stays: a thread that is about to end may be in it still. So
+ * does the table, and without a shutdown each message until it is answered.
  */
 void plugin_host_close(struct plugin_host *);
 

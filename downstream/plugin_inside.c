@@ -48,15 +48,15 @@ struct inside {
 	struct loop *loop;
 	char *name, *path, *config;
 	int64_t timeout_ms;
-	struct plugin_host *host; /* NULL: it did not start */
-	struct verdict no_start;  /* why */
+	struct plugin_host *host; /* NULL: it was not loaded */
+	bool running;
+	struct verdict no_start; /* why it is not */
 	unsigned failures;
 	int64_t retry_ms; /* when it may be started again */
 	struct inside_calls under_way, refused;
 	unsigned refused_count;
 	struct loop_timer *timer; /* the first of under_way is late */
 	struct loop_task deliver;
-	uint64_t numbers;
 	struct buf frame; /* scratch */
 	pthread_t thread; /* the loop's */
 	int wake;	  /* an eventfd */
@@ -65,6 +65,9 @@ struct inside {
 	struct inside_calls answers;
 	unsigned answer_count;
 };
+
+/* Calls of all handlers so far: no two may have the same number. */
+static uint64_t numbers;
 
 /* From any thread. */
 static void
@@ -89,13 +92,13 @@ on_answered(void *arg, void *owner, uint64_t number,
 		abort();
 }
 
-/* From any thread. */
+/* From any thread, and when the handler is gone. */
 static void
-on_log(void *arg, enum log_level level, const char *text, size_t len)
+on_log(void *arg, const char *downstream, enum log_level level,
+    const char *text, size_t len)
 {
-	struct inside *in = arg;
-
-	log_event(level, "plugin", LOG_STR("downstream", in->name),
+	(void)arg;
+	log_event(level, "plugin", LOG_STR("downstream", downstream),
 	    LOG_INT("pid", getpid()), LOG_BYTES("text", text, len));
 }
 
@@ -269,20 +272,16 @@ try_start(struct inside *in)
 	struct buf why = { 0 };
 	const char *text;
 
-	in->host = plugin_host_open(in->path, &why);
-	if (in->host == NULL) {
-		set_no_start(in, buf_str(&why));
-	} else {
-		text = plugin_host_init(in->host, &setup, &cbs, on_log, in);
-		if (text == NULL) {
-			in->failures = 0;
-		} else {
-			/* Before its text goes with it. */
-			set_no_start(in, text);
-			plugin_host_close(in->host);
-			in->host = NULL;
-		}
-	}
+	if (in->host == NULL)
+		in->host = plugin_host_open(in->path, &why);
+	text = in->host == NULL
+	    ? buf_str(&why)
+	    : plugin_host_init(in->host, &setup, &cbs, on_log, in);
+	in->running = text == NULL;
+	if (in->running)
+		in->failures = 0;
+	else
+		set_no_start(in, text);
 	buf_clear(&why);
 }
 
@@ -292,7 +291,7 @@ hand_over(struct inside *in, struct inside_call *call,
 {
 	struct plugin_call *plugin_call;
 
-	call->number = ++in->numbers;
+	call->number = ++numbers;
 	call->due_ms = loop_now_ms(in->loop) + in->timeout_ms;
 	TAILQ_INSERT_TAIL(&in->under_way, call, entry);
 	if (!loop_timer_pending(in->loop, in->timer))
@@ -318,9 +317,9 @@ inside_start(struct handler *handler, const struct attempt *attempt,
 	call->answered = false;
 	call->done = done;
 	call->arg = arg;
-	if (in->host == NULL && loop_now_ms(in->loop) >= in->retry_ms)
+	if (!in->running && loop_now_ms(in->loop) >= in->retry_ms)
 		try_start(in);
-	if (in->host != NULL) {
+	if (in->running) {
 		hand_over(in, call, attempt);
 	} else {
 		TAILQ_INSERT_TAIL(&in->refused, call, entry);
@@ -355,7 +354,7 @@ inside_free(struct handler *handler)
 	while ((call = TAILQ_FIRST(&in->under_way)) != NULL ||
 	    (call = TAILQ_FIRST(&in->refused)) != NULL)
 		inside_cancel(&call->base);
-	/* Its threads have ended after this. */
+	/* No answer comes after this. */
 	if (in->host != NULL)
 		plugin_host_close(in->host);
 	loop_undefer(in->loop, &in->deliver);

@@ -82,10 +82,12 @@ say_text(const struct worker *w, const uint8_t *head, size_t head_len,
 }
 
 static void
-on_log(void *arg, enum log_level level, const char *text, size_t len)
+on_log(void *arg, const char *downstream, enum log_level level,
+    const char *text, size_t len)
 {
 	const uint8_t head[] = { PLUGIN_WORKER_LOG, (uint8_t)level };
 
+	(void)downstream; /* the parent knows */
 	say_text(arg, head, sizeof(head), text, len);
 }
 

@@ -28,14 +28,19 @@ static const char *
 brew_init(const struct dlo_host *host, const struct dlo_setup *setup,
     void **self)
 {
-	static struct brew brew;
+	const char *counter = getenv("COUNTER");
+	struct brew *brew;
 
 	(void)setup; /* its config is JSON; this one needs none */
-	brew.host = host;
-	brew.counter = getenv("COUNTER");
-	if (brew.counter == NULL)
+	if (counter == NULL)
 		return "COUNTER is not in the environment";
-	*self = &brew;
+	/* Nothing static: it may be started anew beside this start. */
+	brew = malloc(sizeof(*brew));
+	if (brew == NULL)
+		return "no memory";
+	brew->host = host;
+	brew->counter = counter;
+	*self = brew;
 	host->log(host, DLO_INFO, "the bar is open");
 	return NULL;
 }
@@ -99,8 +104,17 @@ brew_handle(void *self, const struct dlo_message *message)
 	brew->host->complete(brew->host, message->call, &verdict);
 }
 
+static void
+brew_shutdown(void *self)
+{
+	free(self);
+}
+
 const struct dlo_handler dlo_handler = {
-	DLO_HANDLER_HEAD, "brew", brew_init, brew_handle,
+	DLO_HANDLER_HEAD,
+	"brew",
+	brew_init,
+	brew_handle,
 	NULL, /* answers at once: there is nothing to cancel */
-	NULL, /* and nothing to shut down */
+	brew_shutdown,
 };

@@ -38,6 +38,12 @@
  * the start of init to the end of shutdown, also from within the plugin's own
  * functions.
  *
+ * Variables. With workers: 0 a reload starts a plugin anew in the same process:
+ * init is called again, with another configuration, while attempts of the
+ * start before are under way, and shutdown for that one comes later. Variables
+ * of the shared object are then the same for both, so what belongs to one
+ * start belongs into *self.
+ *
  * Times are in milliseconds unless a name ends in _s; sizes are in bytes.
  * C11 and C++11.
  */
@@ -169,7 +175,8 @@ struct dlo_verdict {
 	}
 
 /*
- * What the host offers. It is valid from init until shutdown has returned.
+ * What the host offers. It is valid from init until shutdown has returned; the
+ * table of a plugin that has none stays valid.
  * Each function takes the table itself first.
  */
 struct dlo_host {
@@ -178,9 +185,10 @@ struct dlo_host {
 	uint32_t reserved;
 	/*
 	 * Answers the attempt `call`: once, from within handle or at any time
-	 * later, from any thread. A second answer, and one that comes after
-	 * the host has given the attempt up, does no harm: it is logged and
-	 * dropped. Never blocks for long.
+	 * later, from any thread, through the table of any of its inits. A
+	 * second answer, and one that comes after the host has given the
+	 * attempt up, does no harm: it is logged and dropped. Never blocks for
+	 * long.
 	 */
 	void (*complete)(const struct dlo_host *host, uint64_t call,
 	    const struct dlo_verdict *verdict);
@@ -219,10 +227,11 @@ struct dlo_handler {
 	uint32_t abi;
 	const char *name; /* for the log; never NULL */
 	/*
-	 * Called once, before anything else. *self is handed to all other
-	 * functions. Returns NULL, or what is wrong, in text that stays valid;
-	 * then nothing else is called, and it is tried again later (in a new
-	 * process, with workers).
+	 * Called before anything else, and again when the plugin is started
+	 * anew (see Variables). *self is handed to all other functions. Returns
+	 * NULL, or what is wrong, in text that stays valid; then nothing else
+	 * is called, and it is tried again later (in a new process, with
+	 * workers).
 	 */
 	const char *(*init)(const struct dlo_host *host,
 	    const struct dlo_setup *setup, void **self);
@@ -238,9 +247,9 @@ struct dlo_handler {
 	 */
 	void (*cancel)(void *self, uint64_t call);
 	/*
-	 * May be NULL. The last call; no thread of the plugin may call the
-	 * host after it. The shared object is not unloaded. A process may also
-	 * be killed without this.
+	 * May be NULL. The last call for this `self`; no thread that works
+	 * for it may call the host after it. The shared object is not unloaded.
+	 * A process may also be killed without this.
 	 */
 	void (*shutdown)(void *self);
 };

@@ -3,7 +3,7 @@
 /*
  * A plugin that does what bodies say, word by word: see `words`. What it does
  * not know is ok. With "late" in its configuration every answer comes from a
- * thread of its own.
+ * thread of its own. ACROBAT_BARE has neither cancel nor shutdown.
  */
 #include "downstream/plugin_page.h"
 
@@ -27,14 +27,16 @@ struct act {
 	struct dlo_verdict verdict;
 	char text[TEXT_SPACE]; /* the body, cut into words */
 	char *left;	       /* of the words */
-	bool answer, thread, twice;
+	bool answer, thread, twice, hold;
 };
 
 static const struct dlo_host *host;
 static bool all_late;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t gate = PTHREAD_COND_INITIALIZER;
 static unsigned threads;
+static bool released;
 
 /* What is left of the words, up to the end. */
 static const char *
@@ -237,6 +239,14 @@ thread(struct act *act)
 	act->thread = true;
 }
 
+/* From a thread, when acrobat_release is called. */
+static void
+hold(struct act *act)
+{
+	act->thread = true;
+	act->hold = true;
+}
+
 static void
 twice(struct act *act)
 {
@@ -280,6 +290,7 @@ static const struct {
 	{ "error", error },
 	{ "exit", do_exit },
 	{ "hang", hang },
+	{ "hold", hold },
 	{ "lie", lie },
 	{ "never", never },
 	{ "print", print },
@@ -302,9 +313,37 @@ answer(struct act *act)
 	free(act);
 }
 
+static void
+wait_for_release(void)
+{
+	pthread_mutex_lock(&lock);
+	while (!released)
+		pthread_cond_wait(&gate, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/* For the test: lets the answers go that are held, until all are given. */
+void acrobat_release(void);
+
+void
+acrobat_release(void)
+{
+	pthread_mutex_lock(&lock);
+	released = true;
+	pthread_cond_broadcast(&gate);
+	while (threads > 0)
+		pthread_cond_wait(&idle, &lock);
+	released = false;
+	pthread_mutex_unlock(&lock);
+}
+
 static void *
 answer_later(void *arg)
 {
+	const struct act *act = arg;
+
+	if (act->hold)
+		wait_for_release();
 	answer(arg);
 	pthread_mutex_lock(&lock);
 	if (--threads == 0)
@@ -368,6 +407,34 @@ handle(void *self, const struct dlo_message *message)
 		answer(act);
 }
 
+/* Fails twice, in what goes to the parent. */
+static void
+stammer(void)
+{
+	int fd;
+
+	for (fd = 3; fd < 64; fd++)
+		if (write(fd, "F\1\0xF\1\0y", 8) == -1)
+			continue;
+	sleep(EVER_S);
+}
+
+static void
+chatter(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 2000; i++)
+		host->log(host, DLO_WARN, "chatter");
+}
+
+/* It sees what the process was started with. */
+static void __attribute__((constructor)) on_load(void)
+{
+	if (getenv("DLO_SECRET") != NULL)
+		do_abort(NULL);
+}
+
 static const char *
 init(const struct dlo_host *the_host, const struct dlo_setup *setup,
     void **self)
@@ -380,10 +447,18 @@ init(const struct dlo_host *the_host, const struct dlo_setup *setup,
 		crash(NULL);
 	if (strstr(setup->config, "echo") != NULL)
 		host->log(host, DLO_WARN, setup->config);
+	if (strstr(setup->config, "stammer") != NULL)
+		stammer();
+	if (strstr(setup->config, "chatter") != NULL)
+		chatter();
 	all_late = strstr(setup->config, "late") != NULL;
 	return NULL;
 }
 
+#ifdef ACROBAT_BARE
+#define cancel	     NULL
+#define shutdown_all NULL
+#else
 static void
 cancel(void *self, uint64_t call)
 {
@@ -397,11 +472,9 @@ static void
 shutdown_all(void *self)
 {
 	(void)self;
-	pthread_mutex_lock(&lock);
-	while (threads > 0)
-		pthread_cond_wait(&idle, &lock);
-	pthread_mutex_unlock(&lock);
+	acrobat_release();
 }
+#endif
 
 #ifndef ACROBAT_ABI
 #define ACROBAT_ABI DLO_HANDLER_ABI

@@ -63,12 +63,14 @@ tests_downstream_test_handler_plugin_SOURCES = \
 tests_downstream_test_handler_plugin_LDADD = $(DOWNSTREAM_TEST_LIBS)
 
 ACROBATS = tests/downstream/acrobat.so tests/downstream/acrobat_of_old.so \
-	tests/downstream/no_plugin.so
+	tests/downstream/acrobat_bare.so tests/downstream/no_plugin.so
 check_DATA += $(ACROBATS)
 CLEANFILES += $(ACROBATS)
 EXTRA_DIST += tests/downstream/acrobat.c tests/downstream/no_plugin.c \
 	tests/downstream/plugin.cc
-tests/downstream/acrobat.so tests/downstream/acrobat_of_old.so: \
-	include/dlo/handler.h
+tests/downstream/acrobat.so tests/downstream/acrobat_of_old.so \
+	tests/downstream/acrobat_bare.so: include/dlo/handler.h
 tests/downstream/acrobat_of_old.so: tests/downstream/acrobat.c
 	$(PLUGIN_MAKE) -DACROBAT_ABI=0 $(srcdir)/tests/downstream/acrobat.c
+tests/downstream/acrobat_bare.so: tests/downstream/acrobat.c
+	$(PLUGIN_MAKE) -DACROBAT_BARE $(srcdir)/tests/downstream/acrobat.c

@@ -7,6 +7,7 @@
  */
 #include "tests/unit.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@
 #define LONG_MS	 60000 /* longer than any test: never waited for */
 #define MANY	 1000
 #define ACROBAT	 "tests/downstream/acrobat.so"
+#define BARE	 "tests/downstream/acrobat_bare.so"
 
 struct world;
 
@@ -366,6 +368,87 @@ says_why_it_does_not_start(void **state)
 	assert_true(is_logged(w, "class=plugin.init"));
 }
 
+/* ---- in this one */
+
+/* The answers that are held come, all of them, from their threads. */
+static void
+release_held(const struct world *w)
+{
+	void *object = dlopen(w->conf.path, RTLD_NOW | RTLD_NOLOAD);
+	void (*release)(void);
+
+	assert_non_null(object);
+	*(void **)&release = dlsym(object, "acrobat_release");
+	assert_non_null(release);
+	release();
+	dlclose(object);
+}
+
+/*
+ * As a reload does it: a second handler of the same object, while a call of
+ * the first is under way. The object's variables are then the second's.
+ */
+static void
+an_answer_is_that_of_its_own_call(void **state)
+{
+	struct world *w = *state;
+	struct handler *former;
+	struct letter *a, *b;
+
+	a = put(w, "hold");
+	former = w->handler;
+	w->handler = NULL;
+	b = put(w, "never");
+	w->under_way--;
+	release_held(w);
+	await(w);
+	assert_int_equal(b->verdicts, 0);
+	assert_int_equal(a->verdicts, 1);
+	check(&a->verdict, OUTCOME_OK, "plugin.0", "");
+	/* And when the first one is gone. */
+	handler_free(former);
+	check(attempt(w, ""), OUTCOME_OK, "plugin.0", "");
+	assert_int_equal(b->verdicts, 0);
+	assert_false(is_logged(w, "never given"));
+}
+
+/* It has no cancel and no shutdown: its threads outlive the handler. */
+static void
+an_answer_may_come_after_the_handler(void **state)
+{
+	struct world *w = *state;
+	struct letter *l;
+
+	w->conf.path = BARE;
+	l = put(w, "hold twice");
+	w->under_way--;
+	handler_free(w->handler);
+	w->handler = NULL;
+	release_held(w);
+	assert_int_equal(l->verdicts, 0);
+	assert_true(is_logged(w, "downstream=shop"));
+	assert_true(is_logged(w, "answered too late"));
+	assert_true(is_logged(w, "answered twice, or never given"));
+}
+
+/* A handler whose init fails is gone, but init has kept its table. */
+static void
+a_table_outlives_an_init_that_fails(void **state)
+{
+	struct world *w = *state;
+	struct handler *former;
+	struct letter *l = put(w, "hold");
+
+	former = w->handler;
+	w->conf.config = "\"refuse\"";
+	w->handler = handler_plugin_new(w->loop, "shop", &w->conf);
+	handler_free(w->handler);
+	w->handler = former;
+	release_held(w);
+	await(w);
+	check(&l->verdict, OUTCOME_OK, "plugin.0", "");
+}
+
 /* ---- in processes */
 
 static void
@@ -557,6 +640,8 @@ main(int argc, char **argv)
 #test "_inside", test, setup_inside, teardown, NULL \
 	}
 #define OUTSIDE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define INSIDE(test) \
+	cmocka_unit_test_setup_teardown(test, setup_inside, teardown)
 	const struct CMUnitTest tests[] = {
 		BOTH(takes_answers),
 		BOTH(second_answers_are_harmless),
@@ -566,6 +651,9 @@ main(int argc, char **argv)
 		BOTH(time_is_limited),
 		BOTH(can_be_cancelled),
 		BOTH(says_why_it_does_not_start),
+		INSIDE(an_answer_is_that_of_its_own_call),
+		INSIDE(an_answer_may_come_after_the_handler),
+		INSIDE(a_table_outlives_an_init_that_fails),
 		OUTSIDE(a_crash_is_the_message_s),
 		OUTSIDE(crashes_hit_nobody_else),
 		OUTSIDE(suspects_are_tried_alone),
