@@ -171,6 +171,16 @@ outside_start(struct handler *handler, const struct attempt *attempt,
 	return &call->base;
 }
 
+/* What waits is handed out by the tick that waits for room. */
+static void
+stop_waiting(struct outside *o, struct outside_call *call)
+{
+	TAILQ_REMOVE(queue_of(call), &call->job, entry);
+	call_free(call);
+	if (TAILQ_EMPTY(&o->alone))
+		plugin_pool_unreserve(&o->pool);
+}
+
 /* What a worker has stays there: killing it would hit others. */
 static void
 outside_cancel(struct handler_call *base)
@@ -179,12 +189,10 @@ outside_cancel(struct handler_call *base)
 	    container_of(base, struct outside_call, base);
 
 	call->done = NULL;
-	if (call->job.worker != NULL) {
+	if (call->job.worker != NULL)
 		plugin_pool_cancel(&call->job);
-		return;
-	}
-	TAILQ_REMOVE(queue_of(call), &call->job, entry);
-	call_free(call);
+	else
+		stop_waiting(owner_of(call), call);
 }
 
 static void

@@ -41,16 +41,19 @@ is_late(struct plugin_worker *w, struct plugin_life_end *end)
 	return true;
 }
 
-/* So many are in its pipe as it takes in two ticks: no more wait there. */
+/*
+ * So many are in its pipe as it takes in two ticks: no more wait there. Nothing
+ * taken may be the start of something long, also when nothing is there yet.
+ */
 static void
 adapt_depth(struct plugin_worker *w)
 {
 	uint64_t moved = w->begun - w->begun_before;
 
 	w->begun_before = w->begun;
-	if (moved == 0 && w->fresh_count > 0)
+	if (moved == 0)
 		w->depth = 1;
-	else if (moved > 0)
+	else
 		w->depth = moved < PLUGIN_PAGE_SLOTS / 2 ? (unsigned)moved * 2
 							 : PLUGIN_PAGE_SLOTS;
 }
@@ -162,6 +165,12 @@ plugin_pool_give(struct plugin_pool *pool, struct plugin_job *job)
 	plugin_pool_watch(pool);
 	loop_defer(pool->loop, &pool->flush);
 	return true;
+}
+
+void
+plugin_pool_unreserve(struct plugin_pool *pool)
+{
+	pool->reserved = NULL;
 }
 
 void

@@ -103,6 +103,8 @@ void plugin_pool_clear(struct plugin_pool *);
  * back.
  */
 bool plugin_pool_give(struct plugin_pool *, struct plugin_job *) must_use;
+/* No job waits any more that is alone: no worker is kept free for one. */
+void plugin_pool_unreserve(struct plugin_pool *);
 /*
  * Nobody waits for a job that was given: the attempt is not read any more.
  * `done` or `back` still come.

@@ -30,6 +30,7 @@
 #define SHORT_MS 200
 #define LONG_MS	 60000 /* longer than any test: never waited for */
 #define MANY	 1000
+#define TICK_MS	 5 /* of the pool */
 #define ACROBAT	 "tests/downstream/acrobat.so"
 #define BARE	 "tests/downstream/acrobat_bare.so"
 
@@ -616,6 +617,69 @@ memory_is_limited(void **state)
 }
 #endif
 
+/* It kept a worker free, which others get then. */
+static void
+a_cancelled_loner_keeps_no_worker(void **state)
+{
+	struct world *w = *state;
+	struct letter *busy, *lone, *next;
+
+	w->conf.workers = 1;
+	check(attempt(w, ""), OUTCOME_OK, "plugin.0", "");
+	busy = put(w, "never");
+	w->alone = true;
+	lone = put(w, "");
+	w->alone = false;
+	next = put(w, "");
+	handler_cancel(lone->call);
+	w->under_way -= 2; /* it, and the busy one */
+	await(w);
+	assert_int_equal(busy->verdicts, 0);
+	assert_int_equal(next->verdicts, 1);
+}
+
+static void
+stop_loop(void *arg)
+{
+	loop_stop(arg);
+}
+
+/* Timers come in their order: in each round a tick comes before ours. */
+static void
+let_ticks_pass(struct world *w, unsigned count)
+{
+	struct loop_timer *timer = loop_timer_new(w->loop, stop_loop, w->loop);
+
+	while (count-- > 0) {
+		loop_timer_start(w->loop, timer, 2 * TICK_MS);
+		loop_run(w->loop);
+	}
+	loop_timer_free(w->loop, timer);
+}
+
+/* However many it took just before: one is caught there at most. */
+static void
+few_are_caught_behind_a_slow_one(void **state)
+{
+	struct world *w = *state;
+	struct letter *slow;
+	size_t i;
+
+	check(attempt(w, ""), OUTCOME_OK, "plugin.0", "");
+	for (i = 0; i < MANY / 2 - 2; i++)
+		put(w, "");
+	slow = put(w, "hang");
+	w->under_way--;
+	await(w);
+	await_log(w, "hanging");
+	let_ticks_pass(w, 3);
+	for (i = 0; i < MANY / 2; i++)
+		put(w, "");
+	w->under_way--;
+	await(w);
+	assert_int_equal(slow->verdicts, 0);
+}
+
 /* A crash in init is nobody's, and not tried again at once. */
 static void
 a_crash_in_init_charges_nobody(void **state)
@@ -660,6 +724,8 @@ main(int argc, char **argv)
 		OUTSIDE(alone_is_alone),
 		OUTSIDE(a_liar_is_not_believed),
 		OUTSIDE(a_hang_hits_nobody_else),
+		OUTSIDE(a_cancelled_loner_keeps_no_worker),
+		OUTSIDE(few_are_caught_behind_a_slow_one),
 		OUTSIDE(cpu_is_limited),
 #ifndef __SANITIZE_ADDRESS__
 		OUTSIDE(memory_is_limited),
