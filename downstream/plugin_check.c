@@ -9,6 +9,7 @@
 
 #include "config/conf.h"
 #include "config/conf_errors.h"
+#include "downstream/exec_env.h"
 #include "downstream/plugin_verdict.h"
 #include "downstream/plugin_worker.h"
 #include "lib/child.h"
@@ -98,6 +99,7 @@ check_one(const struct conf_downstream *conf, struct conf_errors *errors)
 		.err = on_err,
 		.exited = on_exited,
 	};
+	struct exec_env env = { 0 };
 	struct check check = { .loop = loop_libevent_new() };
 	struct children *children = children_new(check.loop);
 	struct loop_timer *late = loop_timer_new(check.loop, on_late, &check);
@@ -108,11 +110,14 @@ check_one(const struct conf_downstream *conf, struct conf_errors *errors)
 	struct child_params params = {
 		.program = "/proc/self/exe",
 		.argv = argv,
-		.env = environ,
 		.output = true,
 	};
-	struct child *child = child_open(children, &params, &cbs, &check);
+	struct child *child;
 
+	/* Code of it may run: what is ours alone is not for that. */
+	exec_env_fill(&env, NULL);
+	params.env = env.list;
+	child = child_open(children, &params, &cbs, &check);
 	child_send(child, NULL, 0, NULL, 0, true);
 	loop_timer_start(check.loop, late, WAIT_MS);
 	loop_run(check.loop);
@@ -124,6 +129,7 @@ check_one(const struct conf_downstream *conf, struct conf_errors *errors)
 	loop_timer_free(check.loop, late);
 	loop_free(check.loop);
 	buf_clear(&check.said);
+	exec_env_clear(&env);
 	free(path);
 	free(key);
 }

@@ -241,6 +241,10 @@ consumer: {{listen: "{self.listen("consumer")}"}}
         code, out, err = harness.run_program("dlo-consumer", "-t", "-c",
                                              config)
         self.assertEqual((code, err), (0, ""), out)
+        # Nor is it shown what is ours alone, at which it would crash.
+        code, out, err = harness.run_program("dlo-consumer", "-t", "-c",
+                                             config, env={"DLO_SECRET": "1"})
+        self.assertEqual((code, err), (0, ""), out)
 
     def test_plugin_changes_by_reload(self):
         """Another configuration of it comes into force, a wrong one does
