@@ -24,6 +24,8 @@
 /* Lost so often with nobody in hand, the oldest is suspected after all. */
 #define LOSSES_MAX  3
 #define DEPTH_FIRST 16
+/* Of a worker that is not up, for the log. */
+#define START_LINES_MAX 1000
 
 static void start(struct plugin_worker *);
 
@@ -319,6 +321,18 @@ plugin_life_give(struct plugin_worker *w, struct plugin_job *job)
 	plugin_frame_message(&w->unsent, job->call, job->attempt);
 }
 
+/* Of init no more than so much. */
+static void
+log_said(struct plugin_worker *w, const struct plugin_said *said)
+{
+	if (w->state == PLUGIN_LIFE_STARTING &&
+	    ++w->said_lines > START_LINES_MAX)
+		return;
+	log_event(said->level, "plugin", LOG_STR("downstream", w->pool->name),
+	    LOG_INT("pid", child_pid(w->child)),
+	    LOG_BYTES("text", said->text, said->text_len));
+}
+
 /* False: it may not say that, or not now. */
 static bool
 hear(struct plugin_worker *w, const struct plugin_said *said)
@@ -336,13 +350,12 @@ hear(struct plugin_worker *w, const struct plugin_said *said)
 		w->pool->down_ms = -1;
 		return true;
 	case PLUGIN_WORKER_FAILED:
+		if (!starting || w->failure.len > 0)
+			return false;
 		buf_add(&w->failure, said->text, said->text_len);
-		return starting;
+		return true;
 	case PLUGIN_WORKER_LOG:
-		log_event(said->level, "plugin",
-		    LOG_STR("downstream", w->pool->name),
-		    LOG_INT("pid", child_pid(w->child)),
-		    LOG_BYTES("text", said->text, said->text_len));
+		log_said(w, said);
 		return true;
 	}
 	return false;
@@ -426,6 +439,7 @@ reset(struct plugin_worker *w)
 	unsigned i;
 
 	w->answered = false;
+	w->said_lines = 0;
 	w->given = w->begun = w->taken = w->begun_before = 0;
 	w->depth = DEPTH_FIRST;
 	w->spare_count = PLUGIN_PAGE_SLOTS;

@@ -31,6 +31,7 @@ struct plugin_worker {
 	struct buf unsent;	  /* frames, behind those that child.h has */
 	struct exec_tail tail;	  /* of its stderr, since it had no job */
 	struct buf failure;	  /* of init */
+	unsigned said_lines;	  /* for the log, before it was up */
 	bool answered;		  /* ever */
 	bool exclusive;		  /* it has a job that is alone */
 	int64_t moved_ms;	  /* when it last got on */

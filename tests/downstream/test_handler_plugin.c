@@ -695,6 +695,34 @@ a_crash_in_init_charges_nobody(void **state)
 	assert_true(count_logged(w, "worker_ended") < 20);
 }
 
+/* What a worker says before it is up has bounds. */
+static void
+no_start_is_told_at_length(void **state)
+{
+	struct world *w = *state;
+	const struct verdict *v;
+
+	w->conf.config = "\"stammer\"";
+	w->conf.timeout_ms = SHORT_MS;
+	v = attempt(w, "");
+	assert_string_equal(v->class, "plugin.start");
+	assert_non_null(strstr(v->error, "crash.protocol"));
+}
+
+static void
+an_init_that_chatters_is_cut_short(void **state)
+{
+	struct world *w = *state;
+
+	w->conf.config = "\"chatter\"";
+	w->conf.workers = 1;
+	check(attempt(w, ""), OUTCOME_OK, "plugin.0", "");
+	assert_int_equal(count_logged(w, "text=chatter"), 1000);
+	/* It is up, and is heard. */
+	check(attempt(w, "say something"), OUTCOME_OK, "plugin.0", "");
+	await_log(w, "something");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -731,6 +759,8 @@ main(int argc, char **argv)
 		OUTSIDE(memory_is_limited),
 #endif
 		OUTSIDE(a_crash_in_init_charges_nobody),
+		OUTSIDE(no_start_is_told_at_length),
+		OUTSIDE(an_init_that_chatters_is_cut_short),
 	};
 	int code = plugin_worker_main(argc, argv);
 
