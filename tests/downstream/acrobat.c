@@ -245,6 +245,29 @@ hold(struct act *act)
 {
 	act->thread = true;
 	act->hold = true;
+	host->log(host, DLO_INFO, "held");
+}
+
+/* For the test: lets the answers go that are held, until all are given. */
+void acrobat_release(void);
+
+void
+acrobat_release(void)
+{
+	pthread_mutex_lock(&lock);
+	released = true;
+	pthread_cond_broadcast(&gate);
+	while (threads > 0)
+		pthread_cond_wait(&idle, &lock);
+	released = false;
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+release(struct act *act)
+{
+	(void)act;
+	acrobat_release();
 }
 
 static void
@@ -295,6 +318,7 @@ static const struct {
 	{ "never", never },
 	{ "print", print },
 	{ "reject", reject },
+	{ "release", release },
 	{ "retry", retry },
 	{ "say", say },
 	{ "spin", spin },
@@ -319,21 +343,6 @@ wait_for_release(void)
 	pthread_mutex_lock(&lock);
 	while (!released)
 		pthread_cond_wait(&gate, &lock);
-	pthread_mutex_unlock(&lock);
-}
-
-/* For the test: lets the answers go that are held, until all are given. */
-void acrobat_release(void);
-
-void
-acrobat_release(void)
-{
-	pthread_mutex_lock(&lock);
-	released = true;
-	pthread_cond_broadcast(&gate);
-	while (threads > 0)
-		pthread_cond_wait(&idle, &lock);
-	released = false;
 	pthread_mutex_unlock(&lock);
 }
 

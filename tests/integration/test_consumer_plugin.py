@@ -270,6 +270,23 @@ consumer: {{listen: "{self.listen("consumer")}"}}
                       consumer.logged("reload_error")[0].fields["text"])
         self.assertEqual(self.attempts(consumer, outcome="ok"), 5)
 
+    def test_plugin_answers_across_a_reload(self):
+        """Inside, both starts share the object's variables: an answer given
+        after the reload is still that of its own message."""
+        consumer = self.run_plugin(workers=0, timeout="20m")
+        self.put("a", "hold")
+        consumer.wait_log("plugin", text="held")
+        path = self.write_config(self.plugin_config(workers=0, timeout="21m"),
+                                 "dlo.yaml.new")
+        os.rename(path, os.path.join(self.folder, "dlo.yaml"))
+        consumer.signal(signal.SIGHUP)
+        consumer.wait_log("reloaded")
+        self.put("b", "never")
+        self.put("c", "release")
+        self.wait_totals("orders", total=1)
+        consumer.kill9()
+        self.assertEqual(self.take("orders", 1)[0].id, "b")
+
     # ---- the example
 
     def make(self, folder, *args):
