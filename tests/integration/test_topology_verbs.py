@@ -286,7 +286,9 @@ class TopologyVerbs(harness.Case):
     def test_a_renamed_queue_gets_no_second_copy(self):
         """Fact 42: one redrive, one copy."""
         self.apply(self.config(queue={**DECLARED, "name": "old"}))
-        config = self.config(queue=DECLARED)
+        # Nobody consumes: there are no verdicts to wait for.
+        config = self.config(queue=DECLARED, pipelines={
+            "orders": {"redrive": {"canary": 0}}})
         # What else can stand in a URL.
         self.channel.queue_bind("old", "dlo.retry.orders.0", "*.# /~%")
         self.channel.queue_bind("old", "dlo.redrive", "orders", {"a": "b"})
