@@ -22,6 +22,7 @@ enum {
 	STATUS_ACCEPTED = 202,
 	STATUS_BAD_REQUEST = 400,
 	STATUS_NOT_FOUND = 404,
+	STATUS_CONFLICT = 409,
 	STATUS_BAD_GATEWAY = 502,
 	STATUS_UNAVAILABLE = 503,
 };
@@ -91,7 +92,16 @@ archive_original(struct api_mail *mail)
 	js_set_int(body, "max", 1);
 	registry_create(mail->api->registry, body, &source, &answer);
 	json_decref(body);
-	api_answer_wish(mail->api, mail->request, STATUS_ACCEPTED, &answer);
+	if (answer.refusal == REGISTRY_DONE)
+		api_answer_wish(mail->api, mail->request, STATUS_ACCEPTED,
+		    &answer);
+	else
+		api_refuse(mail->request,
+		    &(const struct api_problem){ STATUS_CONFLICT,
+			"not_archived",
+			"the edited copy is redriven, the original stays dead",
+			"take it away with `dlo delete`: a second edit would "
+			"redrive a second copy" });
 }
 
 static void
@@ -170,6 +180,14 @@ edit(struct api *api, struct http_request *request,
 	if (!json_is_string(id) || !json_is_object(message)) {
 		refuse(request, STATUS_BAD_REQUEST, "invalid",
 		    "id and message are needed");
+		return;
+	}
+	/* Before the copy goes: the original could not follow it. */
+	if (registry_current(api->registry, pipeline->name) != NULL ||
+	    !registry_redrive_is_on(api->registry)) {
+		refuse(request, STATUS_CONFLICT, "busy",
+		    "a job runs on this pipeline, or redriving is turned off: "
+		    "nothing is moved");
 		return;
 	}
 	letters = json_array();

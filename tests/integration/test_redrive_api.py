@@ -218,11 +218,22 @@ class Mail(ApiCase):
         self.assertTrue(copies[0].headers["dlo-id"].startswith("m-1/edit-"))
         self.assertEqual(copies[0].headers["dlo-redrives"], 1)
         self.assertEqual(self.ids_in("orders.archive"), ["m-1"])
-        self.assert_as_before([ids[0], ids[2]])
+        # Where the original could not follow, no copy goes.
+        self.dlo("feature", "redrive", "off")
+        harness.wait_until(lambda: self.ask("status")["redrive"] is False,
+                           "it is off", every=0.2)
+        code, said = self.dlo_fed("", "edit", "orders", "--id", "m-0",
+                                  env={"EDITOR": editor, "VISUAL": ""})
+        self.assertEqual(code, 1, said)
+        self.assertIn("nothing is moved", said)
+        self.assertIn("your edit is in", said)
+        self.assertEqual(self.depth("orders"), 0)
+        self.dlo("feature", "redrive", "on")
         # Nothing edited, nothing done.
         code, said = self.dlo_fed("", "edit", "orders", "--id", "m-9",
                                   env={"EDITOR": "true", "VISUAL": ""})
         self.assertEqual(code, 1, said)
+        self.assert_as_before([ids[0], ids[2]])
 
 
 class Moves(ApiCase):
