@@ -43,6 +43,10 @@ percent_of(const json_t *job)
 void
 job_text_brief(struct buf *out, const json_t *job)
 {
+	if (json_is_true(json_object_get(job, "passed_on"))) {
+		buf_add_str(out, "passed on to the active daemon");
+		return;
+	}
 	report_clean(out, text_of(job, "id"));
 	buf_add_u8(out, ' ');
 	job_text_state(out, job);

@@ -9,7 +9,7 @@
 
 #include "lib/buf.h"
 
-/* Appends "0abc running 42 %". */
+/* Appends "0abc running 42 %", or that another daemon has been asked. */
 void job_text_brief(struct buf *, const json_t *job);
 /* Appends how it is or how it ended: "complete", "partial: no verdicts". */
 void job_text_state(struct buf *, const json_t *job);

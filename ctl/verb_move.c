@@ -56,8 +56,9 @@ show(const struct verb_call *call, const json_t *job)
 		job_text_did(&text, job);
 	} else {
 		job_text_brief(&text, job);
-		buf_printf(&text, "\n`dlo job %s` shows how far it is.",
-		    output_member(job, "id"));
+		if (output_member(job, "id") != NULL)
+			buf_printf(&text, "\n`dlo job %s` shows how far it is.",
+			    output_member(job, "id"));
 	}
 	buf_add_u8(&text, '\n');
 	code = output_text(&text);

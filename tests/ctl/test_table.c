@@ -88,6 +88,8 @@ jobs_are_told(void **state)
 	    "0abc running 42 %", CLI_OK);
 	expect_job("{\"id\":\"0abc\",\"state\":\"ended\",\"end\":\"complete\"}",
 	    "0abc complete", CLI_OK);
+	expect_job("{\"passed_on\":true}", "passed on to the active daemon",
+	    CLI_OK);
 	expect_job("{\"id\":\"0abc\",\"state\":\"ended\",\"end\":\"partial\","
 		   "\"why\":\"no verdicts\"}",
 	    "0abc partial: no verdicts", CLI_DRIFT);
