@@ -42,6 +42,7 @@ struct events {
 	char *instance;
 	struct metrics_cell *sent[EVENTS_KIND_COUNT];
 	struct metrics_cell *dropped[EVENTS_KIND_COUNT];
+	int64_t at_ms; /* of the event under construction, wall clock */
 	struct buf body, props; /* of the event being made */
 };
 
@@ -139,10 +140,11 @@ begin(struct events *ev, enum events_kind kind)
 {
 	struct buf *out = &ev->body;
 
+	ev->at_ms = loop_wall_ms(ev->env.loop);
 	buf_reset(out);
 	add_int(out, "version", EVENTS_VERSION);
 	add_str(out, "event", kind_names[kind]);
-	add_time(out, "at", loop_wall_ms(ev->env.loop));
+	add_time(out, "at", ev->at_ms);
 	add_str(out, "instance", ev->instance);
 	return out;
 }
@@ -176,7 +178,7 @@ write_props(struct events *ev, enum events_kind kind)
 	struct rmq_props props = { 0 };
 	struct buf timestamp = { 0 };
 
-	buf_add_u64(&timestamp, (uint64_t)(loop_wall_ms(ev->env.loop) / 1000));
+	buf_add_u64(&timestamp, (uint64_t)(ev->at_ms / 1000));
 	set_text(&props, RMQ_PROP_CONTENT_TYPE, "application/json");
 	set_text(&props, RMQ_PROP_TYPE, kind_names[kind]);
 	set_text(&props, RMQ_PROP_USER_ID, ev->env.user);
