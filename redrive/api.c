@@ -17,20 +17,8 @@
 #define JOBS	  "/v1/jobs"
 #define FEATURES  "/v1/features/"
 
-enum {
-	STATUS_OK = 200,
-	STATUS_ACCEPTED = 202,
-	STATUS_BAD_REQUEST = 400,
-	STATUS_UNAUTHORIZED = 401,
-	STATUS_FORBIDDEN = 403,
-	STATUS_NOT_FOUND = 404,
-	STATUS_CONFLICT = 409,
-	STATUS_MISDIRECTED = 421,
-	STATUS_UNAVAILABLE = 503,
-};
-
 void
-api_answer(struct http_request *request, int status, json_t *body)
+api_answer(struct http_request *request, enum api_status status, json_t *body)
 {
 	struct buf text = { 0 };
 
@@ -64,8 +52,8 @@ api_refuse(struct http_request *request, const struct api_problem *problem)
 static void
 refuse_path(struct http_request *request)
 {
-	static const struct api_problem problem = { STATUS_NOT_FOUND,
-		"not_found", "there is no such thing in this API", NULL };
+	static const struct api_problem problem = { API_NOT_FOUND, "not_found",
+		"there is no such thing in this API", NULL };
 
 	api_refuse(request, &problem);
 }
@@ -75,15 +63,15 @@ static bool
 is_let_in(struct api *api, struct http_request *request)
 {
 	static const struct api_problem problems[] = {
-		[API_GUARD_HOST] = { STATUS_MISDIRECTED, "wrong_host",
+		[API_GUARD_HOST] = { API_MISDIRECTED, "wrong_host",
 		    "this is not the host that was asked for",
 		    "ask with the address of redrive.listen" },
-		[API_GUARD_ORIGIN] = { STATUS_FORBIDDEN, "wrong_origin",
+		[API_GUARD_ORIGIN] = { API_FORBIDDEN, "wrong_origin",
 		    "other sites' pages may not ask", NULL },
-		[API_GUARD_NO_TOKEN] = { STATUS_FORBIDDEN, "no_token",
+		[API_GUARD_NO_TOKEN] = { API_FORBIDDEN, "no_token",
 		    "redrive.token is not set: nobody may ask over TCP",
 		    "set it, or use a unix socket" },
-		[API_GUARD_TOKEN] = { STATUS_UNAUTHORIZED, "wrong_token",
+		[API_GUARD_TOKEN] = { API_UNAUTHORIZED, "wrong_token",
 		    "the bearer token is missing or wrong",
 		    "it is redrive.token of the configuration" },
 	};
@@ -109,7 +97,7 @@ is_let_in(struct api *api, struct http_request *request)
 json_t *
 api_body(struct http_request *request)
 {
-	struct api_problem problem = { STATUS_BAD_REQUEST, "bad_json", NULL,
+	struct api_problem problem = { API_BAD_REQUEST, "bad_json", NULL,
 		NULL };
 	json_error_t error;
 	const char *bytes;
@@ -126,25 +114,25 @@ api_body(struct http_request *request)
 	return NULL;
 }
 
-static int
+static enum api_status
 status_of(enum registry_refusal refusal)
 {
 	switch (refusal) {
 	case REGISTRY_DONE:
 	case REGISTRY_PASSED_ON:
-		return STATUS_ACCEPTED;
+		return API_ACCEPTED;
 	case REGISTRY_OFFLINE:
 	case REGISTRY_STARTING:
-		return STATUS_UNAVAILABLE;
+		return API_UNAVAILABLE;
 	case REGISTRY_INVALID:
-		return STATUS_BAD_REQUEST;
+		return API_BAD_REQUEST;
 	case REGISTRY_NO_PIPELINE:
 	case REGISTRY_NO_JOB:
-		return STATUS_NOT_FOUND;
+		return API_NOT_FOUND;
 	case REGISTRY_BUSY:
 	case REGISTRY_OFF:
 	case REGISTRY_TOO_LATE:
-		return STATUS_CONFLICT;
+		return API_CONFLICT;
 	}
 	abort();
 }
@@ -163,8 +151,8 @@ hint_of(enum registry_refusal refusal)
 }
 
 void
-api_answer_wish(struct api *api, struct http_request *request, int status,
-    const struct registry_answer *answer)
+api_answer_wish(struct api *api, struct http_request *request,
+    enum api_status status, const struct registry_answer *answer)
 {
 	const struct api_problem problem = { status_of(answer->refusal),
 		registry_refusal_name(answer->refusal), answer->text,
@@ -180,15 +168,14 @@ api_answer_wish(struct api *api, struct http_request *request, int status,
 		body = json_object();
 		js_set_bool(body, "passed_on", true);
 		js_set_text(body, "detail", answer->text);
-		api_answer(request, STATUS_ACCEPTED, body);
+		api_answer(request, API_ACCEPTED, body);
 	} else {
 		api_refuse(request, &problem);
 	}
 }
 
-/* Who asks, as the audit has it. */
-static struct registry_source
-source_of(const struct http_request *request)
+struct registry_source
+api_source(const struct http_request *request)
 {
 	return (struct registry_source){
 		.who = http_server_user(request),
@@ -202,7 +189,7 @@ get_pipelines(void *arg, struct http_request *request)
 	struct api *api = arg;
 
 	if (is_let_in(api, request))
-		api_answer(request, STATUS_OK,
+		api_answer(request, API_OK,
 		    view_pipelines(api->env.redrive, api->env.conf));
 }
 
@@ -215,7 +202,7 @@ on_pipeline(struct api *api, struct http_request *request,
 	const char *name = http_server_path(request) + strlen(PIPELINES) + 1;
 	const char *slash = strchr(name, '/');
 	const struct conf_pipeline *pipeline = NULL;
-	struct api_problem problem = { STATUS_NOT_FOUND, "no_pipeline",
+	struct api_problem problem = { API_NOT_FOUND, "no_pipeline",
 		"there is no such pipeline", NULL };
 
 	if (!is_let_in(api, request))
@@ -262,7 +249,7 @@ get_jobs(void *arg, struct http_request *request)
 		js_append(jobs, registry_job_json(job));
 	body = json_object();
 	js_set(body, "jobs", jobs);
-	api_answer(request, STATUS_OK, body);
+	api_answer(request, API_OK, body);
 }
 
 /* Whether it would go to a downstream that is down, and nobody insists. */
@@ -285,10 +272,10 @@ is_vain(struct api *api, const json_t *body)
 static void
 post_job(void *arg, struct http_request *request)
 {
-	static const struct api_problem vain = { STATUS_CONFLICT, "unhealthy",
+	static const struct api_problem vain = { API_CONFLICT, "unhealthy",
 		"the downstream is not healthy: nothing is moved",
 		"wait until its probe is good, or insist with --force" };
-	struct registry_source source = source_of(request);
+	struct registry_source source = api_source(request);
 	struct registry_answer answer = { 0 };
 	struct api *api = arg;
 	json_t *body;
@@ -302,7 +289,7 @@ post_job(void *arg, struct http_request *request)
 		api_refuse(request, &vain);
 	} else {
 		registry_create(api->registry, body, &source, &answer);
-		api_answer_wish(api, request, STATUS_ACCEPTED, &answer);
+		api_answer_wish(api, request, API_ACCEPTED, &answer);
 	}
 	json_decref(body);
 }
@@ -310,7 +297,7 @@ post_job(void *arg, struct http_request *request)
 static void
 get_job(void *arg, struct http_request *request)
 {
-	static const struct api_problem none = { STATUS_NOT_FOUND, "no_job",
+	static const struct api_problem none = { API_NOT_FOUND, "no_job",
 		"there is no such job, or no longer", NULL };
 	struct api *api = arg;
 	const struct registry_job *job;
@@ -322,7 +309,7 @@ get_job(void *arg, struct http_request *request)
 	if (job == NULL)
 		api_refuse(request, &none);
 	else
-		api_answer(request, STATUS_OK, registry_job_json(job));
+		api_answer(request, API_OK, registry_job_json(job));
 }
 
 /* /v1/jobs/ID/pause|resume|cancel */
@@ -340,7 +327,7 @@ steer_job(void *arg, struct http_request *request)
 	};
 	const char *id = http_server_path(request) + strlen(JOBS) + 1;
 	const char *slash = strchr(id, '/');
-	struct registry_source source = source_of(request);
+	struct registry_source source = api_source(request);
 	struct registry_answer answer = { 0 };
 	struct api *api = arg;
 	char *job;
@@ -353,7 +340,7 @@ steer_job(void *arg, struct http_request *request)
 		job = xstrndup(id, (size_t)(slash - id));
 		acts[i].act(api->registry, job, &source, &answer);
 		free(job);
-		api_answer_wish(api, request, STATUS_OK, &answer);
+		api_answer_wish(api, request, API_OK, &answer);
 		return;
 	}
 	refuse_path(request);
@@ -362,9 +349,9 @@ steer_job(void *arg, struct http_request *request)
 static void
 post_feature(void *arg, struct http_request *request)
 {
-	static const struct api_problem bad = { STATUS_BAD_REQUEST, "invalid",
+	static const struct api_problem bad = { API_BAD_REQUEST, "invalid",
 		"{\"on\": true} or {\"on\": false} is needed", NULL };
-	struct registry_source source = source_of(request);
+	struct registry_source source = api_source(request);
 	struct registry_answer answer = { 0 };
 	struct api *api = arg;
 	const json_t *on;
@@ -380,7 +367,7 @@ post_feature(void *arg, struct http_request *request)
 		registry_feature(api->registry,
 		    http_server_path(request) + strlen(FEATURES),
 		    json_is_true(on), &source, &answer);
-		api_answer_wish(api, request, STATUS_OK, &answer);
+		api_answer_wish(api, request, API_OK, &answer);
 	} else {
 		api_refuse(request, &bad);
 	}

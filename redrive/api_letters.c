@@ -30,14 +30,6 @@
 /* So much is gathered before it is sent. */
 #define PART_BYTES (256u << 10)
 
-enum {
-	STATUS_OK = 200,
-	STATUS_BAD_REQUEST = 400,
-	STATUS_NOT_FOUND = 404,
-	STATUS_CONFLICT = 409,
-	STATUS_UNAVAILABLE = 503,
-};
-
 /* One request's look. */
 struct api_look {
 	struct http_request *request;
@@ -248,7 +240,7 @@ answer_whole(struct api_look *look)
 		js_set(body, "messages", json_incref(look->letters));
 	}
 	set_end(look, body);
-	api_answer(look->request, STATUS_OK, body);
+	api_answer(look->request, API_OK, body);
 	look_free(look);
 }
 
@@ -283,7 +275,7 @@ is_true(const struct http_request *request, const char *key)
 }
 
 static void
-refuse(struct http_request *request, int status, const char *code,
+refuse(struct http_request *request, enum api_status status, const char *code,
     const char *detail, const char *hint)
 {
 	const struct api_problem problem = { status, code, detail, hint };
@@ -341,7 +333,7 @@ look_of(struct api *api, struct http_request *request,
 		options->filter = &look->filter.filter;
 		return look;
 	}
-	refuse(request, STATUS_BAD_REQUEST, "invalid", why, NULL);
+	refuse(request, API_BAD_REQUEST, "invalid", why, NULL);
 	free(why);
 	look_free(look);
 	return NULL;
@@ -358,13 +350,12 @@ start(struct api *api, struct api_look *look,
 	    &refusal);
 	if (look->look != NULL) {
 		if (look->is_lines)
-			http_server_begin(look->request, STATUS_OK,
+			http_server_begin(look->request, API_OK,
 			    "application/x-ndjson");
 		return;
 	}
-	refuse(look->request,
-	    refusal.busy ? STATUS_CONFLICT : STATUS_UNAVAILABLE, refusal.code,
-	    refusal.text, refusal.hint);
+	refuse(look->request, refusal.busy ? API_CONFLICT : API_UNAVAILABLE,
+	    refusal.code, refusal.text, refusal.hint);
 	look_free(look);
 }
 
@@ -377,7 +368,7 @@ api_letters(struct api *api, struct http_request *request,
 	bool groups = strcmp(rest, "groups") == 0;
 
 	if (!groups && strcmp(rest, "dead") != 0) {
-		refuse(request, STATUS_NOT_FOUND, "not_found",
+		refuse(request, API_NOT_FOUND, "not_found",
 		    "there is no such thing in this API", NULL);
 		return;
 	}
@@ -407,7 +398,7 @@ api_letters_stop(struct api *api)
 		if (look->is_lines)
 			http_server_end(look->request);
 		else
-			refuse(look->request, STATUS_UNAVAILABLE, "stopping",
+			refuse(look->request, API_UNAVAILABLE, "stopping",
 			    "dlo-redrive is stopping", NULL);
 		look_free(look);
 	}

@@ -17,16 +17,6 @@
 #include "redrive/mailing.h"
 #include "redrive/redrive.h"
 
-enum {
-	STATUS_OK = 200,
-	STATUS_ACCEPTED = 202,
-	STATUS_BAD_REQUEST = 400,
-	STATUS_NOT_FOUND = 404,
-	STATUS_CONFLICT = 409,
-	STATUS_BAD_GATEWAY = 502,
-	STATUS_UNAVAILABLE = 503,
-};
-
 /* One request's letters on their way. */
 struct api_mail {
 	struct api *api;
@@ -45,20 +35,11 @@ mail_free(struct api_mail *mail)
 	free(mail);
 }
 
-static struct registry_source
-source_of(const struct http_request *request)
-{
-	return (struct registry_source){
-		.who = http_server_user(request),
-		.from = http_server_peer(request),
-	};
-}
-
 /* Enters into the audit what was put where. */
 static void
 note(struct api_mail *mail, const char *what, size_t count)
 {
-	struct registry_source source = source_of(mail->request);
+	struct registry_source source = api_source(mail->request);
 	json_t *more = json_object();
 
 	js_set_text(more, "pipeline", mail->pipeline->name);
@@ -69,7 +50,7 @@ note(struct api_mail *mail, const char *what, size_t count)
 }
 
 static void
-refuse(struct http_request *request, int status, const char *code,
+refuse(struct http_request *request, enum api_status status, const char *code,
     const char *detail)
 {
 	const struct api_problem problem = { status, code, detail, NULL };
@@ -81,7 +62,7 @@ refuse(struct http_request *request, int status, const char *code,
 static void
 archive_original(struct api_mail *mail)
 {
-	struct registry_source source = source_of(mail->request);
+	struct registry_source source = api_source(mail->request);
 	struct registry_answer answer = { 0 };
 	json_t *body = json_object(), *filter = json_object();
 
@@ -93,12 +74,11 @@ archive_original(struct api_mail *mail)
 	registry_create(mail->api->registry, body, &source, &answer);
 	json_decref(body);
 	if (answer.refusal == REGISTRY_DONE)
-		api_answer_wish(mail->api, mail->request, STATUS_ACCEPTED,
+		api_answer_wish(mail->api, mail->request, API_ACCEPTED,
 		    &answer);
 	else
 		api_refuse(mail->request,
-		    &(const struct api_problem){ STATUS_CONFLICT,
-			"not_archived",
+		    &(const struct api_problem){ API_CONFLICT, "not_archived",
 			"the edited copy is redriven, the original stays dead",
 			"take it away with `dlo delete`: a second edit would "
 			"redrive a second copy" });
@@ -113,13 +93,13 @@ on_done(void *arg, size_t count, const char *why)
 	if (count > 0)
 		note(mail, mail->id != NULL ? "edited" : "imported", count);
 	if (why != NULL) {
-		refuse(mail->request, STATUS_BAD_GATEWAY, "not_published", why);
+		refuse(mail->request, API_BAD_GATEWAY, "not_published", why);
 	} else if (mail->id != NULL) {
 		archive_original(mail);
 	} else {
 		body = json_object();
 		js_set_int(body, "imported", (int64_t)count);
-		api_answer(mail->request, STATUS_OK, body);
+		api_answer(mail->request, API_OK, body);
 	}
 	mail_free(mail);
 }
@@ -151,7 +131,7 @@ send(struct api *api, struct http_request *request,
 	if (mail->mailing != NULL)
 		return;
 	buf_printf(&text, "message %zu: %s", which + 1, why);
-	refuse(request, STATUS_BAD_REQUEST, "invalid", buf_str(&text));
+	refuse(request, API_BAD_REQUEST, "invalid", buf_str(&text));
 	buf_clear(&text);
 	mail_free(mail);
 }
@@ -165,7 +145,7 @@ import(struct api *api, struct http_request *request,
 	if (json_is_array(letters))
 		send(api, request, pipeline, letters, NULL);
 	else
-		refuse(request, STATUS_BAD_REQUEST, "invalid",
+		refuse(request, API_BAD_REQUEST, "invalid",
 		    "messages: a list is needed");
 }
 
@@ -178,14 +158,14 @@ edit(struct api *api, struct http_request *request,
 	json_t *letters;
 
 	if (!json_is_string(id) || !json_is_object(message)) {
-		refuse(request, STATUS_BAD_REQUEST, "invalid",
+		refuse(request, API_BAD_REQUEST, "invalid",
 		    "id and message are needed");
 		return;
 	}
 	/* Before the copy goes: the original could not follow it. */
 	if (registry_current(api->registry, pipeline->name) != NULL ||
 	    !registry_redrive_is_on(api->registry)) {
-		refuse(request, STATUS_CONFLICT, "busy",
+		refuse(request, API_CONFLICT, "busy",
 		    "a job runs on this pipeline, or redriving is turned off: "
 		    "nothing is moved");
 		return;
@@ -204,12 +184,12 @@ api_mail(struct api *api, struct http_request *request,
 	json_t *body;
 
 	if (!is_edit && strcmp(rest, "dead") != 0) {
-		refuse(request, STATUS_NOT_FOUND, "not_found",
+		refuse(request, API_NOT_FOUND, "not_found",
 		    "there is no such thing in this API");
 		return;
 	}
 	if (!registry_is_active(api->registry)) {
-		refuse(request, STATUS_UNAVAILABLE, "standby",
+		refuse(request, API_UNAVAILABLE, "standby",
 		    "this daemon is not the active one");
 		return;
 	}
@@ -230,7 +210,7 @@ api_mail_stop(struct api *api)
 
 	while ((mail = LIST_FIRST(&api->mails)) != NULL) {
 		mailing_free(mail->mailing);
-		refuse(mail->request, STATUS_UNAVAILABLE, "stopping",
+		refuse(mail->request, API_UNAVAILABLE, "stopping",
 		    "dlo-redrive is stopping; what was sent may have arrived");
 		mail_free(mail);
 	}

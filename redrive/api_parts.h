@@ -11,6 +11,19 @@
 #include "redrive/api.h"
 #include "redrive/registry.h"
 
+enum api_status {
+	API_OK = 200,
+	API_ACCEPTED = 202,
+	API_BAD_REQUEST = 400,
+	API_UNAUTHORIZED = 401,
+	API_FORBIDDEN = 403,
+	API_NOT_FOUND = 404,
+	API_CONFLICT = 409,
+	API_MISDIRECTED = 421,
+	API_BAD_GATEWAY = 502,
+	API_UNAVAILABLE = 503,
+};
+
 LIST_HEAD(api_looks, api_look);
 LIST_HEAD(api_mails, api_mail);
 
@@ -24,18 +37,20 @@ struct api {
 
 /* A problem, and the answer to it. */
 struct api_problem {
-	int status;
+	enum api_status status;
 	const char *code;   /* "no_pipeline" */
 	const char *detail; /* a sentence */
 	const char *hint;   /* what would help; NULL: nothing known */
 };
 
 /* Answers with `body` (taken) as JSON. */
-void api_answer(struct http_request *, int status, json_t *body);
+void api_answer(struct http_request *, enum api_status, json_t *body);
 void api_refuse(struct http_request *, const struct api_problem *);
-/* Answers with what became of a wish; `status` if it was done. */
-void api_answer_wish(struct api *, struct http_request *, int status,
+/* Answers with what became of a wish; the status is for what was done. */
+void api_answer_wish(struct api *, struct http_request *, enum api_status,
     const struct registry_answer *);
+/* Who asks, as the audit has it; lasts as long as the request. */
+struct registry_source api_source(const struct http_request *);
 /* The body as JSON; NULL: it was refused. */
 json_t *api_body(struct http_request *) must_use;
 
