@@ -4,12 +4,10 @@
 #ifndef DLO_CTL_LETTERS_PATH_H
 #define DLO_CTL_LETTERS_PATH_H
 
-#include "ctl/remote.h"
 #include "ctl/verbs.h"
 #include "lib/buf.h"
 
 /* "/v1/pipelines/P/WHAT?…" with the call's filter. */
-void letters_path(struct buf *, struct remote *, const struct verb_call *,
-    const char *what);
+void letters_path(struct buf *, const struct verb_call *, const char *what);
 
 #endif

@@ -30,6 +30,8 @@ ctl_libctl_a_SOURCES = \
 	ctl/places.h \
 	ctl/remote.c \
 	ctl/remote.h \
+	ctl/remote_show.c \
+	ctl/remote_show.h \
 	ctl/report.c \
 	ctl/report.h \
 	ctl/report_json.c \

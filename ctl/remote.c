@@ -344,9 +344,9 @@ remote_lines(struct remote *remote, const char *path, remote_line_cb *line,
 }
 
 void
-remote_escape(struct remote *remote, struct buf *path, const char *text)
+remote_escape(struct buf *path, const char *text)
 {
-	char *escaped = curl_easy_escape(remote->easy, text, 0);
+	char *escaped = curl_easy_escape(NULL, text, 0);
 
 	if (escaped == NULL)
 		abort();
@@ -355,11 +355,10 @@ remote_escape(struct remote *remote, struct buf *path, const char *text)
 }
 
 void
-remote_add(struct remote *remote, struct buf *path, const char *key,
-    const char *value)
+remote_add(struct buf *path, const char *key, const char *value)
 {
 	if (path->len > 0 && buf_peek(path)[path->len - 1] != '?')
 		buf_add_u8(path, '&');
 	buf_printf(path, "%s=", key);
-	remote_escape(remote, path, value);
+	remote_escape(path, value);
 }

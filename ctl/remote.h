@@ -39,9 +39,8 @@ int remote_lines(struct remote *, const char *path, remote_line_cb *,
     void *arg) must_use;
 
 /* Appends text with all that is special in a path or query escaped. */
-void remote_escape(struct remote *, struct buf *path, const char *text);
+void remote_escape(struct buf *path, const char *text);
 /* Appends `key=value` to a query under construction: "/v1/x?". */
-void remote_add(struct remote *, struct buf *path, const char *key,
-    const char *value);
+void remote_add(struct buf *path, const char *key, const char *value);
 
 #endif

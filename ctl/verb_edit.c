@@ -16,8 +16,8 @@
 
 #include "ctl/job_text.h"
 #include "ctl/letters_path.h"
-#include "ctl/output.h"
 #include "ctl/remote.h"
+#include "ctl/remote_show.h"
 #include "lib/js.h"
 #include "lib/xalloc.h"
 
@@ -122,31 +122,27 @@ message_of(const json_t *letter)
 	return message;
 }
 
-static int
-post(const struct verb_call *call, struct remote *remote, const char *id,
-    json_t *message)
+static void
+show(struct buf *out, const struct verb_call *call, const json_t *job)
 {
-	json_t *body = json_object(), *job = NULL;
-	struct buf path = { 0 }, text = { 0 };
+	(void)call;
+	buf_add_str(out, "redriven; the original goes to the archive: ");
+	job_text_brief(out, job);
+	buf_add_u8(out, '\n');
+}
+
+static int
+post(const struct verb_call *call, const char *id, json_t *message)
+{
+	json_t *body = json_object();
+	struct buf path = { 0 };
 	int code;
 
 	js_set_text(body, "id", id);
 	js_set(body, "message", json_incref(message));
-	letters_path(&path, remote, call, "edit");
-	code = remote_post(remote, buf_str(&path), body, &job);
-	if (code == CLI_OK && call->json) {
-		code = output_json(job);
-	} else if (code == CLI_OK) {
-		buf_add_str(&text,
-		    "redriven; the original goes to the archive: ");
-		job_text_brief(&text, job);
-		buf_add_u8(&text, '\n');
-		code = output_text(&text);
-	}
-	json_decref(job);
+	letters_path(&path, call, "edit");
+	code = remote_show_post(call, &path, body, show);
 	json_decref(body);
-	buf_clear(&path);
-	buf_clear(&text);
 	return code;
 }
 
@@ -158,9 +154,9 @@ edit_one(const struct verb_call *call, struct remote *remote, const char *id)
 	struct buf path = { 0 };
 	int code;
 
-	letters_path(&path, remote, call, "dead");
-	remote_add(remote, &path, "lines", "true");
-	remote_add(remote, &path, "limit", "1");
+	letters_path(&path, call, "dead");
+	remote_add(&path, "lines", "true");
+	remote_add(&path, "limit", "1");
 	code = remote_lines(remote, buf_str(&path), on_line, &letter);
 	buf_clear(&path);
 	if (code != CLI_OK)
@@ -179,7 +175,7 @@ edit_one(const struct verb_call *call, struct remote *remote, const char *id)
 		(void)fprintf(stderr,
 		    "dlo edit: nothing was edited, nothing is moved\n");
 	} else {
-		code = post(call, remote, id, after);
+		code = post(call, id, after);
 		if (code != CLI_OK)
 			(void)fprintf(stderr, "dlo edit: your edit is in %s\n",
 			    file);

@@ -64,8 +64,8 @@ verb_export(const struct verb_call *call)
 
 	if (remote == NULL)
 		return CLI_CONFIG;
-	letters_path(&path, remote, call, "dead");
-	remote_add(remote, &path, "lines", "true");
+	letters_path(&path, call, "dead");
+	remote_add(&path, "lines", "true");
 	code = remote_lines(remote, buf_str(&path), on_line, &export);
 	if (code == CLI_OK)
 		code = finish(&export);

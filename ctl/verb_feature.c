@@ -6,44 +6,29 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/output.h"
 #include "ctl/remote.h"
+#include "ctl/remote_show.h"
 #include "lib/js.h"
 
-static int
-show(const struct verb_call *call, const json_t *answer)
+static void
+show(struct buf *out, const struct verb_call *call, const json_t *answer)
 {
-	struct buf text = { 0 };
-	int code;
-
-	if (call->json)
-		return output_json(answer);
-	buf_printf(&text, "%s is %s\n", call->words[0], call->words[1]);
-	code = output_text(&text);
-	buf_clear(&text);
-	return code;
+	(void)answer;
+	buf_printf(out, "%s is %s\n", call->words[0], call->words[1]);
 }
 
 static int
 turn(const struct verb_call *call, bool on)
 {
-	struct remote *remote = remote_open(call->conf);
-	json_t *body = json_object(), *answer = NULL;
+	json_t *body = json_object();
 	struct buf path = { 0 };
-	int code = CLI_CONFIG;
+	int code;
 
-	if (remote != NULL) {
-		js_set_bool(body, "on", on);
-		buf_add_str(&path, "/v1/features/");
-		remote_escape(remote, &path, call->words[0]);
-		code = remote_post(remote, buf_str(&path), body, &answer);
-	}
-	if (code == CLI_OK)
-		code = show(call, answer);
-	json_decref(answer);
+	js_set_bool(body, "on", on);
+	buf_add_str(&path, "/v1/features/");
+	remote_escape(&path, call->words[0]);
+	code = remote_show_post(call, &path, body, show);
 	json_decref(body);
-	buf_clear(&path);
-	remote_close(remote);
 	return code;
 }
 

@@ -5,7 +5,7 @@
 
 #include "ctl/letters_path.h"
 #include "ctl/output.h"
-#include "ctl/remote.h"
+#include "ctl/remote_show.h"
 #include "ctl/table.h"
 
 static const struct table_column columns[] = {
@@ -30,51 +30,36 @@ add_group(struct table *table, const json_t *group)
 	table_add(table, output_member(group, "error"));
 }
 
-static int
-show(const json_t *answer)
+static void
+show(struct buf *out, const struct verb_call *call, const json_t *answer)
 {
 	const json_t *groups = json_object_get(answer, "groups");
 	int64_t others = output_number(answer, "others");
 	const char *why = output_member(answer, "why");
-	struct buf text = { 0 };
 	struct table table;
 	json_t *group;
 	size_t i;
-	int code;
 
+	(void)call;
 	table_init(&table, columns, array_len(columns));
 	json_array_foreach(groups, i, group) add_group(&table, group);
 	if (json_array_size(groups) == 0)
-		buf_add_str(&text, "No dead letter matches.\n");
+		buf_add_str(out, "No dead letter matches.\n");
 	else
-		table_write(&table, &text);
+		table_write(&table, out);
 	if (others > 0)
-		buf_printf(&text, "%lld more in further groups.\n",
+		buf_printf(out, "%lld more in further groups.\n",
 		    (long long)others);
 	if (why != NULL)
-		buf_printf(&text, "Not all of them: %s.\n", why);
-	code = output_text(&text);
+		buf_printf(out, "Not all of them: %s.\n", why);
 	table_clear(&table);
-	buf_clear(&text);
-	return code;
 }
 
 int
 verb_groups(const struct verb_call *call)
 {
-	struct remote *remote = remote_open(call->conf);
 	struct buf path = { 0 };
-	json_t *answer;
-	int code;
 
-	if (remote == NULL)
-		return CLI_CONFIG;
-	letters_path(&path, remote, call, "groups");
-	code = remote_get(remote, buf_str(&path), &answer);
-	if (code == CLI_OK)
-		code = call->json ? output_json(answer) : show(answer);
-	json_decref(answer);
-	buf_clear(&path);
-	remote_close(remote);
-	return code;
+	letters_path(&path, call, "groups");
+	return remote_show_get(call, &path, show);
 }

@@ -82,7 +82,7 @@ send_all(const struct verb_call *call, struct remote *remote,
 	int code = CLI_OK;
 	json_t *done;
 
-	letters_path(&path, remote, call, "dead");
+	letters_path(&path, call, "dead");
 	while (code == CLI_OK && sent < count) {
 		size_t before = sent;
 

@@ -8,6 +8,7 @@
 #include "ctl/job_text.h"
 #include "ctl/output.h"
 #include "ctl/remote.h"
+#include "ctl/remote_show.h"
 #include "ctl/wait.h"
 #include "lib/js.h"
 
@@ -34,36 +35,27 @@ request_of(const struct verb_call *call, const char *action)
 }
 
 /* Once the job is made: its line, or its end. */
-static int
-show(const struct verb_call *call, const json_t *job)
+static void
+show(struct buf *out, const struct verb_call *call, const json_t *job)
 {
-	struct buf text = { 0 };
-	int code;
+	bool ended = job_text_has_ended(job);
 
-	if (call->json)
-		return output_json(job);
-	if (job_text_has_ended(job) && call->dry_run &&
-	    job_text_exit_code(job) == CLI_OK) {
-		job_text_would(&text, job);
-		code = output_text(&text);
-		buf_clear(&text);
-		return code;
+	if (ended && call->dry_run && job_text_exit_code(job) == CLI_OK) {
+		job_text_would(out, job);
+		return;
 	}
-	if (job_text_has_ended(job)) {
-		buf_printf(&text, "%s: ", output_member(job, "id"));
-		job_text_state(&text, job);
-		buf_add_str(&text, ": ");
-		job_text_did(&text, job);
+	if (ended) {
+		buf_printf(out, "%s: ", output_member(job, "id"));
+		job_text_state(out, job);
+		buf_add_str(out, ": ");
+		job_text_did(out, job);
 	} else {
-		job_text_brief(&text, job);
+		job_text_brief(out, job);
 		if (output_member(job, "id") != NULL)
-			buf_printf(&text, "\n`dlo job %s` shows how far it is.",
+			buf_printf(out, "\n`dlo job %s` shows how far it is.",
 			    output_member(job, "id"));
 	}
-	buf_add_u8(&text, '\n');
-	code = output_text(&text);
-	buf_clear(&text);
-	return code;
+	buf_add_u8(out, '\n');
 }
 
 static int
@@ -81,7 +73,7 @@ make_job(const struct verb_call *call, const char *action,
 		job = ended;
 	}
 	if (code == CLI_OK)
-		code = show(call, job);
+		code = remote_show(call, job, show);
 	if (code == CLI_OK)
 		code = job_text_exit_code(job);
 	json_decref(job);

@@ -9,6 +9,7 @@
 #include "ctl/letters_path.h"
 #include "ctl/output.h"
 #include "ctl/remote.h"
+#include "ctl/remote_show.h"
 #include "ctl/report.h"
 #include "lib/xalloc.h"
 
@@ -59,48 +60,33 @@ add_letter(struct buf *out, const json_t *letter)
 	add_body(out, letter);
 }
 
-static int
-show(const json_t *answer)
+static void
+show(struct buf *out, const struct verb_call *call, const json_t *answer)
 {
 	const json_t *letters = json_object_get(answer, "messages");
 	const char *why = output_member(answer, "why");
-	struct buf text = { 0 };
 	json_t *letter;
 	size_t i;
-	int code;
 
-	json_array_foreach(letters, i, letter) add_letter(&text, letter);
+	(void)call;
+	json_array_foreach(letters, i, letter) add_letter(out, letter);
 	if (json_array_size(letters) == 0)
-		buf_add_str(&text, "No dead letter matches.\n");
+		buf_add_str(out, "No dead letter matches.\n");
 	if (why != NULL)
-		buf_printf(&text, "Not all of them: %s.\n", why);
-	code = output_text(&text);
-	buf_clear(&text);
-	return code;
+		buf_printf(out, "Not all of them: %s.\n", why);
 }
 
 int
 verb_peek(const struct verb_call *call)
 {
-	struct remote *remote = remote_open(call->conf);
 	struct buf path = { 0 };
 	char limit[24];
-	json_t *answer;
-	int code;
 
-	if (remote == NULL)
-		return CLI_CONFIG;
-	letters_path(&path, remote, call, "dead");
+	letters_path(&path, call, "dead");
 	(void)snprintf(limit, sizeof(limit), "%" PRId64,
 	    call->limit > 0 ? call->limit : LIMIT_DEFAULT);
-	remote_add(remote, &path, "limit", limit);
+	remote_add(&path, "limit", limit);
 	if (call->body)
-		remote_add(remote, &path, "body", "true");
-	code = remote_get(remote, buf_str(&path), &answer);
-	if (code == CLI_OK)
-		code = call->json ? output_json(answer) : show(answer);
-	json_decref(answer);
-	buf_clear(&path);
-	remote_close(remote);
-	return code;
+		remote_add(&path, "body", "true");
+	return remote_show_get(call, &path, show);
 }

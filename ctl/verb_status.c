@@ -7,7 +7,7 @@
 
 #include "ctl/job_text.h"
 #include "ctl/output.h"
-#include "ctl/remote.h"
+#include "ctl/remote_show.h"
 #include "ctl/table.h"
 #include "lib/xalloc.h"
 
@@ -57,48 +57,36 @@ add_pipeline(struct table *table, const json_t *pipeline)
 	buf_clear(&text);
 }
 
-static int
-show(const json_t *answer)
+static void
+show(struct buf *out, const struct verb_call *call, const json_t *answer)
 {
 	const char *role = output_member(answer, "role");
-	struct buf text = { 0 };
 	struct table table;
 	json_t *pipeline;
 	size_t i;
-	int code;
 
+	(void)call;
 	table_init(&table, columns, array_len(columns));
 	json_array_foreach(json_object_get(answer, "pipelines"), i, pipeline)
 	    add_pipeline(&table, pipeline);
-	table_write(&table, &text);
+	table_write(&table, out);
+	table_clear(&table);
 	if (role != NULL && strcmp(role, "active") != 0)
-		buf_printf(&text,
+		buf_printf(out,
 		    "\nThis dlo-redrive is not the active one (%s): it knows "
 		    "of no jobs.\n",
 		    role);
 	if (json_is_false(json_object_get(answer, "redrive")))
-		buf_add_str(&text,
+		buf_add_str(out,
 		    "\nRedriving is turned off: `dlo feature redrive on` turns "
 		    "it on.\n");
-	code = output_text(&text);
-	table_clear(&table);
-	buf_clear(&text);
-	return code;
 }
 
 int
 verb_status(const struct verb_call *call)
 {
-	struct remote *remote = remote_open(call->conf);
-	json_t *answer;
-	int code;
+	struct buf path = { 0 };
 
-	if (remote == NULL)
-		return CLI_CONFIG;
-	code = remote_get(remote, "/v1/pipelines", &answer);
-	if (code == CLI_OK)
-		code = call->json ? output_json(answer) : show(answer);
-	json_decref(answer);
-	remote_close(remote);
-	return code;
+	buf_add_str(&path, "/v1/pipelines");
+	return remote_show_get(call, &path, show);
 }

@@ -47,7 +47,7 @@ wait_for(struct remote *remote, const char *id, json_t **ended)
 	int code;
 
 	buf_add_str(&path, "/v1/jobs/");
-	remote_escape(remote, &path, id);
+	remote_escape(&path, id);
 	for (;;) {
 		code = remote_get(remote, buf_str(&path), &job);
 		tries = code == CLI_UNREACHABLE ? tries + 1 : 0;
