@@ -19,6 +19,7 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/lint-house \
 	scripts/soak \
 	scripts/soak_growth.py \
+	scripts/soak_looks.py \
 	scripts/soak_redrive.py \
 	scripts/soak_shop.py \
 	scripts/test
