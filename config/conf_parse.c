@@ -285,15 +285,6 @@ decode_given(struct conf_parse *p, const struct conf_key *key,
 		conf_parse_error(p, node, "must be %s", conf_value_noun(key));
 }
 
-/* Whether what is given is what it would be without. */
-static bool
-is_default(const struct conf_key *key, const struct conf_tree *node)
-{
-	if (node->kind == CONF_TREE_SCALAR)
-		return conf_value_is_default(key, node->text);
-	return node->count == 0 && key->def != NULL && is_hollow(key->def);
-}
-
 static void
 decode(struct conf_parse *p, const struct conf_key *key, struct conf_tree *node,
     char *element)
@@ -315,9 +306,6 @@ decode(struct conf_parse *p, const struct conf_key *key, struct conf_tree *node,
 		return;
 	if (key->hook != NULL)
 		key->hook(p, node, element);
-	if (!node->bad && (key->flags & CONF_LATER) != 0 &&
-	    !is_default(key, node))
-		conf_parse_error(p, node, "not yet supported");
 }
 
 /* The folder of the file, for relative paths. */

@@ -521,10 +521,9 @@ const struct conf_key conf_table[] = {
 	{ "pipelines.*.dead_letter.archive_ttl", CONF_TYPE_DURATION, 0,
 	    PIPELINE(dead_letter.archive_ttl_ms), BETWEEN(MINUTE, TTL_MAX),
 	    .def = "7d", .doc = "How long they can be restored." },
-	{ "pipelines.*.dead_letter.alert_above", CONF_TYPE_COUNT,
-	    CONF_LIVE | CONF_LATER, PIPELINE(dead_letter.alert_above),
-	    BETWEEN(0, COUNT_MAX), .def = "100",
-	    .doc = "Dead letters that are worth an alert." },
+	{ "pipelines.*.dead_letter.alert_above", CONF_TYPE_COUNT, CONF_LIVE,
+	    PIPELINE(dead_letter.alert_above), BETWEEN(0, COUNT_MAX),
+	    .def = "100", .doc = "Dead letters that are worth an alert." },
 	{ "pipelines.*.redrive", CONF_TYPE_MAP,
 	    .doc = "When and how dead letters go back to the work queue." },
 	{ "pipelines.*.redrive.when", CONF_TYPE_LIST, CONF_LIVE,
@@ -729,14 +728,15 @@ conf_table_row(const char *path)
 	return NULL;
 }
 
-/* Whether the row, or one that it is below, has that flag. */
-static bool
-is_marked(const struct conf_key *key, enum conf_flag flag)
+bool
+conf_table_live(const struct conf_key *key)
 {
 	size_t i, len;
 
+	if (key->type == CONF_TYPE_NAMED)
+		return true;
 	for (i = 0; i < conf_table_len; i++) {
-		if ((conf_table[i].flags & flag) == 0)
+		if ((conf_table[i].flags & CONF_LIVE) == 0)
 			continue;
 		len = strlen(conf_table[i].path);
 		if (strncmp(key->path, conf_table[i].path, len) == 0 &&
@@ -744,27 +744,4 @@ is_marked(const struct conf_key *key, enum conf_flag flag)
 			return true;
 	}
 	return false;
-}
-
-bool
-conf_table_supported(const struct conf_key *key)
-{
-	const struct conf_key *below;
-
-	if (is_marked(key, CONF_LATER))
-		return false;
-	below = conf_table_below(key, NULL);
-	/* A map works if any key in it does, or if it is to be empty. */
-	if (key->type != CONF_TYPE_MAP || below == NULL)
-		return true;
-	for (; below != NULL; below = conf_table_below(key, below))
-		if (conf_table_supported(below))
-			return true;
-	return false;
-}
-
-bool
-conf_table_live(const struct conf_key *key)
-{
-	return key->type == CONF_TYPE_NAMED || is_marked(key, CONF_LIVE);
 }

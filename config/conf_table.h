@@ -46,9 +46,8 @@ enum conf_flag {
 	CONF_OR_MAP = 2,   /* a map of the keys below it will do as well */
 	CONF_EMPTY = 4,	   /* an empty text is fine */
 	CONF_LIVE = 8,	   /* a reload may change it, and all below it */
-	CONF_LATER = 16,   /* not yet supported, unless it has its default */
-	CONF_PRIVATE = 32, /* its value, and keys below, are never shown */
-	CONF_GIVEN = 64,   /* a map that counts even when it is empty */
+	CONF_PRIVATE = 16, /* its value, and keys below, are never shown */
+	CONF_GIVEN = 32,   /* a map that counts even when it is empty */
 };
 
 struct conf_tree;
@@ -98,8 +97,6 @@ const struct conf_key *conf_table_find(const struct conf_key *map,
     const char *name);
 /* The row with that path; NULL: there is none. */
 const struct conf_key *conf_table_row(const char *path);
-/* Whether the key works, and not only with its default. */
-bool conf_table_supported(const struct conf_key *);
 /* Whether a reload may change it; of a map only the keys below it count. */
 bool conf_table_live(const struct conf_key *);
 

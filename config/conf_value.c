@@ -356,23 +356,3 @@ conf_value_set(struct conf_parse *p, const struct conf_key *key,
 		break;
 	}
 }
-
-bool
-conf_value_is_default(const struct conf_key *key, const char *text)
-{
-	int64_t given = 0, usual = 0;
-	double number, usual_number;
-
-	if (key->def == NULL)
-		return false;
-	if (key->type == CONF_TYPE_NUMBER)
-		return conf_scalar_number(text, &number) == 0 &&
-		    conf_scalar_number(key->def, &usual_number) == 0 &&
-		    number >= usual_number && number <= usual_number;
-	if (key->type == CONF_TYPE_COUNT || key->type == CONF_TYPE_DURATION ||
-	    key->type == CONF_TYPE_SIZE)
-		return read_integer(key->type, text, &given) == 0 &&
-		    read_integer(key->type, key->def, &usual) == 0 &&
-		    given == usual;
-	return strcmp(text, key->def) == 0;
-}

@@ -12,8 +12,6 @@
  */
 void conf_value_set(struct conf_parse *, const struct conf_key *,
     struct conf_tree *node, void *slot);
-/* Whether the scalar says the same as the key's default. */
-bool conf_value_is_default(const struct conf_key *, const char *text);
 /* What the type's values look like: "a whole number". */
 const char *conf_value_noun(const struct conf_key *);
 

@@ -176,6 +176,19 @@ class Daemon(RedriveCase):
         path = self.listen("redrive").removeprefix("unix:")
         self.assertTrue(stat.S_ISSOCK(os.stat(path).st_mode))
 
+    def test_an_alert_above_a_count_of_ones_own(self):
+        self.bury(numbered(2), "rejected")
+        config = self.redrive_config()
+        config["pipelines"]["orders"]["dead_letter"] = {"alert_above": 2}
+        daemon = self.redrive(config)
+        harness.wait_until(lambda: daemon.metrics().value(
+            "dlo_dead_letters", pipeline="orders") == 2, "2 dead letters")
+        self.assertEqual(daemon.logged("dead_letters_above"), [])
+        self.bury(["third"], "rejected")
+        line = daemon.wait_log("dead_letters_above", pipeline="orders")
+        self.assertEqual((line.fields["count"], line.fields["alert_above"]),
+                         ("3", "2"))
+
     def test_a_taken_socket(self):
         config = self.redrive_config()
         self.redrive(config)
