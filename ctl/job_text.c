@@ -73,12 +73,13 @@ job_text_did(struct buf *out, const json_t *job)
 	static const struct {
 		const char *key, *word;
 	} counts[] = {
-		{ "moved", "moved" },
 		{ "redriven", "redriven" },
+		{ "deleted", "deleted" },
+		{ "restored", "restored" },
 		{ "parked", "parked" },
+		{ "unparked", "unparked" },
 		{ "failed_again", "failed again" },
 		{ "refused", "refused" },
-		{ "left", "left" },
 		{ "unknown", "moved or not" },
 	};
 	bool any = false;

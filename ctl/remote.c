@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/conf_listen.h"
 #include "ctl/report.h"
 #include "lib/buf.h"
 #include "lib/build.h"
@@ -36,6 +37,7 @@ struct remote {
 	struct curl_slist *headers;
 	char *where;  /* for people: unix:/run/dlo/redrive.sock */
 	char *origin; /* "http://localhost" */
+	bool is_unix;
 	struct buf answer;
 	remote_line_cb *line; /* NULL: the answer is one piece */
 	void *arg;
@@ -142,12 +144,28 @@ set_token(struct remote *remote, const char *token)
 	free(header);
 }
 
+/*
+ * Where the socket is. One that no configuration names may be where only the
+ * daemon may write; one that is named is asked, and no other: it may be another
+ * cluster's.
+ */
+static const char *
+socket_of(const struct conf_listen *listen)
+{
+	struct conf_listen usual;
+
+	conf_listen_redrive(&usual);
+	if (strcmp(listen->path, usual.path) == 0 &&
+	    access(usual.path, F_OK) == -1 && access(SYSTEM_SOCKET, F_OK) == 0)
+		return SYSTEM_SOCKET;
+	return listen->path;
+}
+
 /* A unix socket, or a TCP port with its token. */
 static void
 set_address(struct remote *remote, const struct conf *conf)
 {
 	const struct conf_listen *listen = &conf->redrive.listen;
-	const char *path = listen->path;
 
 	if (listen->kind == CONF_LISTEN_TCP) {
 		remote->where = conf_listen_address(listen);
@@ -155,11 +173,10 @@ set_address(struct remote *remote, const struct conf *conf)
 		set_token(remote, conf->redrive.token.text);
 		return;
 	}
-	if (access(path, F_OK) == -1 && access(SYSTEM_SOCKET, F_OK) == 0)
-		path = SYSTEM_SOCKET;
-	remote->where = xasprintf("unix:%s", path);
+	remote->where = xasprintf("unix:%s", socket_of(listen));
 	remote->origin = xstrdup("http://localhost");
-	SET(remote, CURLOPT_UNIX_SOCKET_PATH, path);
+	remote->is_unix = true;
+	SET(remote, CURLOPT_UNIX_SOCKET_PATH, socket_of(listen));
 }
 
 struct remote *
@@ -211,12 +228,26 @@ remote_close(struct remote *remote)
 	free(remote);
 }
 
+/* Of a unix socket libcurl only says that port 80 of localhost is closed. */
+static const char *
+reason_of(const struct remote *remote, CURLcode code)
+{
+	long os_errno = 0;
+
+	if (code == CURLE_COULDNT_CONNECT && remote->is_unix) {
+		check(curl_easy_getinfo(remote->easy, CURLINFO_OS_ERRNO,
+		    &os_errno));
+		if (os_errno != 0)
+			return strerror((int)os_errno);
+	}
+	return remote->error[0] != '\0' ? remote->error
+					: curl_easy_strerror(code);
+}
+
 static int
 say_unreachable(const struct remote *remote, CURLcode code)
 {
-	say("%s: %s", remote->where,
-	    remote->error[0] != '\0' ? remote->error
-				     : curl_easy_strerror(code));
+	say("%s: %s", remote->where, reason_of(remote, code));
 	(void)fprintf(stderr,
 	    "Is dlo-redrive running, with this configuration, and may you "
 	    "use its socket?\n");

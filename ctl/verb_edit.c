@@ -126,9 +126,9 @@ static void
 show(struct buf *out, const struct verb_call *call, const json_t *job)
 {
 	(void)call;
-	buf_add_str(out, "redriven; the original goes to the archive: ");
+	buf_add_str(out, "redriven; the original goes to the archive (");
 	job_text_brief(out, job);
-	buf_add_u8(out, '\n');
+	buf_add_str(out, ")\n");
 }
 
 static int

@@ -11,7 +11,6 @@
 #include "redrive/api_guard.h"
 #include "redrive/api_parts.h"
 #include "redrive/redrive.h"
-#include "redrive/view.h"
 
 #define PIPELINES "/v1/pipelines"
 #define JOBS	  "/v1/jobs"
@@ -189,8 +188,7 @@ get_pipelines(void *arg, struct http_request *request)
 	struct api *api = arg;
 
 	if (is_let_in(api, request))
-		api_answer(request, API_OK,
-		    view_pipelines(api->env.redrive, api->env.conf));
+		api_status(api, request);
 }
 
 /* /v1/pipelines/P/… */
@@ -382,6 +380,7 @@ api_new(const struct api_env *env)
 	api->env = *env;
 	api->listen = *env->listen;
 	api->registry = redrive_registry(env->redrive);
+	api_status_start(api);
 	LIST_INIT(&api->looks);
 	LIST_INIT(&api->mails);
 	http_server_handle(env->http, "GET", PIPELINES, get_pipelines, api);
@@ -401,6 +400,7 @@ api_free(struct api *api)
 {
 	if (api == NULL)
 		return;
+	api_status_stop(api);
 	api_letters_stop(api);
 	api_mail_stop(api);
 	free(api);

@@ -26,13 +26,16 @@ enum api_status {
 
 LIST_HEAD(api_looks, api_look);
 LIST_HEAD(api_mails, api_mail);
+LIST_HEAD(api_glances, api_glance);
 
 struct api {
 	struct api_env env;
 	struct conf_listen listen;
 	struct registry *registry;
-	struct api_looks looks; /* under way; api_letters.c */
-	struct api_mails mails; /* under way; api_mail.c */
+	struct api_looks looks;	    /* under way; api_letters.c */
+	struct api_mails mails;	    /* under way; api_mail.c */
+	struct api_glances glances; /* under way; api_status.c */
+	struct loop_timer *glance_timer;
 };
 
 /* A problem, and the answer to it. */
@@ -53,6 +56,11 @@ void api_answer_wish(struct api *, struct http_request *, enum api_status,
 struct registry_source api_source(const struct http_request *);
 /* The body as JSON; NULL: it was refused. */
 json_t *api_body(struct http_request *) must_use;
+
+/* api_status.c. */
+void api_status(struct api *, struct http_request *);
+void api_status_start(struct api *);
+void api_status_stop(struct api *);
 
 /* api_letters.c: `rest` follows the pipeline's name. */
 void api_letters(struct api *, struct http_request *,

@@ -20,6 +20,7 @@ struct depth {
 	struct rmq_channel *channel; /* NULL: not asking */
 	struct loop_timer *timer;
 	bool held;
+	bool due; /* the timer is that of a question that is wanted now */
 };
 
 static void
@@ -67,6 +68,7 @@ ask(void *arg)
 		.closed = on_closed };
 	struct depth *depth = arg;
 
+	depth->due = false;
 	if (depth->conn == NULL || depth->channel != NULL)
 		return;
 	depth->channel = rmq_channel_open(depth->conn, &cbs, depth);
@@ -102,6 +104,7 @@ void
 depth_link(struct depth *depth, struct rmq_conn *conn)
 {
 	depth->conn = conn;
+	depth->due = false;
 	if (conn == NULL)
 		loop_timer_stop(depth->loop, depth->timer);
 	else if (!depth->held)
@@ -117,8 +120,24 @@ depth_hold(struct depth *depth, bool on)
 	if (depth->channel != NULL)
 		rmq_channel_abandon(depth->channel);
 	depth->channel = NULL;
-	if (on)
-		loop_timer_stop(depth->loop, depth->timer);
-	else if (depth->conn != NULL)
+	depth->due = !on && depth->conn != NULL;
+	if (depth->due)
 		loop_timer_start(depth->loop, depth->timer, AGAIN_MS);
+	else
+		loop_timer_stop(depth->loop, depth->timer);
+}
+
+void
+depth_ask(struct depth *depth)
+{
+	if (depth->held || depth->conn == NULL || depth_is_asking(depth))
+		return;
+	depth->due = true;
+	loop_timer_start(depth->loop, depth->timer, 0);
+}
+
+bool
+depth_is_asking(const struct depth *depth)
+{
+	return depth->channel != NULL || depth->due;
 }

@@ -33,5 +33,9 @@ void depth_link(struct depth *, struct rmq_conn *);
  * wrong. Off: asks again, in a second, when the broker has counted again.
  */
 void depth_hold(struct depth *, bool on);
+/* Asks at once, if it may. */
+void depth_ask(struct depth *);
+/* An answer is on its way, or due in a moment. */
+bool depth_is_asking(const struct depth *);
 
 #endif

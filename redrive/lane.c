@@ -53,18 +53,25 @@ struct lane {
 static void consider(void *);
 
 static void
+hold_depths(struct lane *lane, bool dead, bool others)
+{
+	if (lane->depth == NULL)
+		return;
+	depth_hold(lane->depth, dead);
+	depth_hold(lane->parked_depth, others);
+	depth_hold(lane->archive_depth, others);
+}
+
+static void
 job_changed(void *arg)
 {
 	struct lane *lane = arg;
 	bool looking = looks_are_busy(&lane->looks);
 
 	looks_hold(&lane->looks, lane->job != NULL);
-	if (lane->depth == NULL)
-		return;
-	depth_hold(lane->depth,
-	    looking || (lane->job != NULL && job_is_shifting(lane->job)));
-	depth_hold(lane->parked_depth, looking);
-	depth_hold(lane->archive_depth, looking);
+	hold_depths(lane,
+	    looking || (lane->job != NULL && job_is_shifting(lane->job)),
+	    looking);
 }
 
 /* A job that came meanwhile may begin. */
@@ -99,6 +106,8 @@ job_ended(void *arg)
 		lane->oldest_ms = report.oldest_ms;
 	if (lane->automatic)
 		trigger_ended(&lane->trigger, loop_now_ms(lane->loop));
+	/* The broker has yet to count what the job gives back. */
+	hold_depths(lane, true, true);
 	job_changed(lane);
 	lane->cbs->ended(lane->arg, lane, &report);
 	consider(lane);
@@ -165,13 +174,17 @@ alert(struct lane *lane, uint64_t count)
 }
 
 static void
-on_depth(void *arg, int64_t ready)
+counted(struct lane *lane)
 {
-	struct lane *lane = arg;
+	if (!lane_is_counting(lane))
+		lane->cbs->counted(lane->arg, lane);
+}
+
+static void
+note_depth(struct lane *lane, int64_t ready)
+{
 	uint64_t count;
 
-	if (ready < 0)
-		return;
 	if (lane->refused == NOT_FOUND)
 		lane->refused = 0;
 	count = (uint64_t)ready;
@@ -187,11 +200,22 @@ on_depth(void *arg, int64_t ready)
 }
 
 static void
+on_depth(void *arg, int64_t ready)
+{
+	struct lane *lane = arg;
+
+	if (ready >= 0)
+		note_depth(lane, ready);
+	counted(lane);
+}
+
+static void
 on_parked_depth(void *arg, int64_t ready)
 {
 	struct lane *lane = arg;
 
 	lane->parked = ready;
+	counted(lane);
 }
 
 static void
@@ -200,6 +224,7 @@ on_archive_depth(void *arg, int64_t ready)
 	struct lane *lane = arg;
 
 	lane->archived = ready;
+	counted(lane);
 }
 
 static void
@@ -442,6 +467,26 @@ lane_view(const struct lane *lane, struct lane_view *view)
 	view->archived = lane->archived;
 	view->oldest_ms = lane->oldest_ms;
 	view->breaker_open = lane->breaker_open;
+}
+
+bool
+lane_recount(struct lane *lane)
+{
+	if (lane->depth == NULL)
+		return false;
+	depth_ask(lane->depth);
+	depth_ask(lane->parked_depth);
+	depth_ask(lane->archive_depth);
+	return lane_is_counting(lane);
+}
+
+bool
+lane_is_counting(const struct lane *lane)
+{
+	return lane->depth != NULL &&
+	    (depth_is_asking(lane->depth) ||
+		depth_is_asking(lane->parked_depth) ||
+		depth_is_asking(lane->archive_depth));
 }
 
 const struct topology_pipeline_names *

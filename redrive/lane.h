@@ -38,6 +38,8 @@ struct lane_cbs {
 	 * then. False: not now.
 	 */
 	bool (*fired)(void *arg, struct lane *, const char *trigger);
+	/* What lane_recount asked for is known, or will not be. */
+	void (*counted)(void *arg, struct lane *);
 };
 
 /* `cbs` must outlive it. */
@@ -96,6 +98,9 @@ struct lane_view {
 	bool breaker_open; /* a consumer's */
 };
 void lane_view(const struct lane *, struct lane_view *);
+/* Counts the letters anew; false: nobody can be asked, or not now. */
+bool lane_recount(struct lane *);
+bool lane_is_counting(const struct lane *);
 const struct topology_pipeline_names *lane_names(const struct lane *);
 /*
  * The looks at its queues. While one is under way a job that is told to run

@@ -12,6 +12,7 @@ redrive_libredrive_a_SOURCES = \
 	redrive/api_guard.h \
 	redrive/api_letters.c \
 	redrive/api_mail.c \
+	redrive/api_status.c \
 	redrive/api_parts.h \
 	redrive/args.c \
 	redrive/args.h \

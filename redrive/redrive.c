@@ -63,6 +63,8 @@ struct redrive {
 	struct duty *duty;		   /* NULL: --once */
 	bool unlinked;			   /* the uplink has stopped */
 	bool left;			   /* and the duty */
+	redrive_counted_cb *counted;	   /* NULL: nobody waits for it */
+	void *counted_arg;
 };
 
 static const char *
@@ -168,6 +170,19 @@ static bool
 on_lane_fired(void *arg, struct lane *lane, const char *trigger)
 {
 	return duty_fired(((struct redrive *)arg)->duty, lane, trigger);
+}
+
+static void
+on_lane_counted(void *arg, struct lane *lane)
+{
+	struct redrive *r = arg;
+
+	(void)lane;
+	for (size_t i = 0; i < r->lane_count; i++)
+		if (lane_is_counting(r->lanes[i]))
+			return;
+	if (r->counted != NULL)
+		r->counted(r->counted_arg);
 }
 
 static void
@@ -444,7 +459,8 @@ make_duty(struct redrive *r)
 static void
 make_lanes(struct redrive *r)
 {
-	static const struct lane_cbs cbs = { on_lane_ended, on_lane_fired };
+	static const struct lane_cbs cbs = { on_lane_ended, on_lane_fired,
+		on_lane_counted };
 
 	r->lanes = xcalloc(r->conf->pipeline_count, sizeof(struct lane *));
 	for (size_t i = 0; i < r->conf->pipeline_count; i++) {
@@ -629,6 +645,23 @@ const struct job_env *
 redrive_job_env(const struct redrive *r)
 {
 	return &r->job_env;
+}
+
+bool
+redrive_recount(struct redrive *r)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < r->lane_count; i++)
+		any = lane_recount(r->lanes[i]) || any;
+	return any;
+}
+
+void
+redrive_on_counted(struct redrive *r, redrive_counted_cb *counted, void *arg)
+{
+	r->counted = counted;
+	r->counted_arg = arg;
 }
 
 enum probe_health

@@ -79,6 +79,13 @@ struct registry *redrive_registry(const struct redrive *);
 /* For it too: a pipeline, what jobs share, and what the probe last said. */
 struct lane *redrive_lane(const struct redrive *, const struct conf_pipeline *);
 const struct job_env *redrive_job_env(const struct redrive *);
+/*
+ * Counts all pipelines' letters anew; `counted` says when, though not if a job
+ * or a look comes in between. False: nobody can be asked, or not now.
+ */
+bool redrive_recount(struct redrive *);
+typedef void redrive_counted_cb(void *arg);
+void redrive_on_counted(struct redrive *, redrive_counted_cb *, void *arg);
 /* PROBE_HEALTHY without a probe. */
 enum probe_health redrive_health(const struct redrive *,
     const struct conf_downstream *);

@@ -248,6 +248,7 @@ class Moves(ApiCase):
         self.assertIn("10 redriven", out)
         self.assertEqual(self.ids_in("orders"),
                          [f"m-{n}" for n in range(0, 20, 2)])
+        self.assertEqual(self.ask("status")["pipelines"][0]["dead"], 10)
         self.assert_as_before([f"m-{n}" for n in range(1, 20, 2)])
         jobs = self.ask("jobs")["jobs"]
         self.assertEqual([(j["action"], j["state"], j["end"], j["redriven"])
@@ -257,22 +258,35 @@ class Moves(ApiCase):
         self.assertIn(jobs[0]["id"], self.dlo("jobs"))
         self.assertRegex(self.dlo("job", jobs[0]["id"]),
                          r"(?s)state +complete.*started +20.*ended +20")
-        self.assertEqual(self.ask("status")["pipelines"][0]["dead"], 10)
 
     def test_api_delete_and_restore_undo_each_other(self):
         self.office()
         ids = self.bury(numbered(10))
-        self.dlo("delete", "orders", "--id", "m-3", "--id", "m-4", "--wait")
+        self.assertIn(": complete: 2 deleted\n",
+                      self.dlo("delete", "orders", "--id", "m-3",
+                               "--id", "m-4", "--wait"))
         self.wait_depth("orders.archive", 2)
         self.wait_depth("orders.dlq", 8)
-        self.dlo("restore", "orders", "--all", "--wait")
+        self.assertIn(": complete: 2 restored\n",
+                      self.dlo("restore", "orders", "--all", "--wait"))
         self.wait_depth("orders.archive", 0)
         self.wait_depth("orders.dlq", 10)
         self.dlo("park", "orders", "--id", "m-3", "--wait")
         self.wait_depth("orders.parked", 1)
-        self.dlo("unpark", "orders", "--all", "--wait")
+        self.assertIn(": complete: 1 unparked\n",
+                      self.dlo("unpark", "orders", "--all", "--wait"))
         self.wait_depth("orders.dlq", 10)
         self.assertEqual(set(self.ids_in("orders.dlq")), set(ids))
+
+    def test_api_status_counts_before_it_answers(self):
+        self.office()
+        self.bury(numbered(10))
+        for verb, counts in (("delete", (0, 0, 10)), ("restore", (10, 0, 0)),
+                             ("park", (0, 10, 0)), ("unpark", (10, 0, 0))):
+            self.dlo(verb, "orders", "--all", "--wait")
+            pipeline = self.ask("status")["pipelines"][0]
+            self.assertEqual(tuple(pipeline[key] for key in
+                                   ("dead", "parked", "archived")), counts)
 
     def test_api_dry_run_moves_nothing(self):
         self.office()
@@ -385,7 +399,7 @@ class Refusals(ApiCase):
                                        "redrive": {"listen": "unix:"
                                                    + self.socket}})
         said = self.dlo("status", code=69)
-        self.assertIn(self.socket, said)
+        self.assertIn(self.socket + ": No such file or directory\n", said)
         self.assertIn("Is dlo-redrive running", said)
 
     def raw(self, address, head, body=b""):
