@@ -58,10 +58,11 @@ void
 job_text_state(struct buf *out, const json_t *job)
 {
 	bool ended = job_text_has_ended(job);
+	const char *state = text_of(job, ended ? "end" : "state");
 	const char *why = text_of(job, "why");
 
-	report_clean(out, text_of(job, ended ? "end" : "state"));
-	if (*why != '\0') {
+	report_clean(out, state);
+	if (*why != '\0' && strcmp(why, state) != 0) {
 		buf_add_str(out, ": ");
 		report_clean(out, why);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /* How far a job is. */
+#include <stdio.h>
 #include <string.h>
 
 #include "config/conf.h"
@@ -55,6 +56,24 @@ job_given_back(const struct job *job)
 	return job->given_back;
 }
 
+/* Why it does not go on; "" if it does, or if an operator paused it. */
+static const char *
+standing_why(const struct job *job)
+{
+	enum canary_state canary =
+	    job->watch != NULL ? watch_state(job->watch) : CANARY_OPEN;
+
+	if ((job->paused & JOB_PAUSE_OPERATOR) != 0)
+		return "";
+	if ((job->paused & JOB_PAUSE_BREAKER) != 0)
+		return "the downstream's breaker is open";
+	if ((job->paused & JOB_PAUSE_PROBE) != 0)
+		return "the downstream is not healthy";
+	if (canary == CANARY_WAITING || canary == CANARY_LOOKING)
+		return "how the canary fares is not known yet";
+	return "";
+}
+
 void
 job_report(const struct job *job, struct job_report *out)
 {
@@ -63,6 +82,9 @@ job_report(const struct job *job, struct job_report *out)
 	*out = job->report;
 	memcpy(out->verdicts, job->sift.counts, sizeof(out->verdicts));
 	out->oldest_ms = job->sift.oldest_ms;
+	if (out->end == JOB_UNDER_WAY)
+		(void)snprintf(out->why, sizeof(out->why), "%s",
+		    standing_why(job));
 	if (job->watch != NULL) {
 		out->failed_again = watch_bad(job->watch);
 		out->judged = out->failed_again + watch_good(job->watch);

@@ -352,10 +352,9 @@ write_report(json_t *out, const struct job_report *r)
 {
 	json_t *left = json_object();
 
-	if (r->end != JOB_UNDER_WAY) {
+	if (r->end != JOB_UNDER_WAY)
 		js_set_text(out, "end", report_end_name(r->end));
-		js_set_text(out, "why", r->why);
-	}
+	js_set_text(out, "why", r->why);
 	if (r->code != 0)
 		js_set_int(out, "code", r->code);
 	js_set_int(out, "passes", r->passes);

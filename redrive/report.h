@@ -25,7 +25,7 @@ const char *report_end_name(enum job_end);
 struct job_report {
 	char id[REPORT_ID_SPACE];
 	enum job_end end;
-	char why[REPORT_WHY_SPACE]; /* what there is to say of it; or "" */
+	char why[REPORT_WHY_SPACE]; /* why it ended, or stands; or "" */
 	unsigned code; /* the broker's reply code, if it ended the job */
 	unsigned passes;
 	enum action action;

@@ -325,6 +325,21 @@ class Moves(ApiCase):
         self.wait_depth("orders.dlq", 200 - ended["redriven"])
         self.dlo("cancel", job["id"], code=1)
 
+    def test_api_a_job_says_why_it_stands(self):
+        self.office(canary=3)
+        self.bury(numbered(5))
+        job = self.ask("redrive", "orders", "--all")
+        why = "how the canary fares is not known yet"
+        harness.wait_until(
+            lambda: self.ask("job", job["id"])["why"] == why,
+            "nobody consumes the canary", every=0.2)
+        self.assertIn(why, self.dlo("job", job["id"]))
+        self.dlo("cancel", job["id"])
+        harness.wait_until(
+            lambda: self.ask("job", job["id"])["state"] == "ended",
+            "it has ended", every=0.2)
+        self.assertRegex(self.dlo("job", job["id"]), r"state +cancelled\n")
+
     def test_api_redriving_is_turned_off_and_on(self):
         self.office()
         ids = self.bury(numbered(3))
