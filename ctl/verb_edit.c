@@ -72,21 +72,27 @@ write_file(int fd, const json_t *letter)
 	return written ? 0 : -1;
 }
 
-/* Of the file that the editor gets; the X are replaced. */
-#define PATH_PATTERN "/tmp/dlo-edit-XXXXXX.json"
+/* Of the file that the editor gets, for mkstemps; the caller frees it. */
+static char *
+path_pattern(void)
+{
+	const char *folder = getenv("TMPDIR");
+
+	return xasprintf("%s/dlo-edit-XXXXXX.json",
+	    folder != NULL && *folder != '\0' ? folder : "/tmp");
+}
 
 /*
  * What the operator makes of it, which is also in `path` then; NULL: nothing,
  * which was said; a file with a mistake stays.
  */
 static json_t *
-edit(const json_t *letter, char path[sizeof(PATH_PATTERN)])
+edit(const json_t *letter, char *path)
 {
 	json_t *edited = NULL;
 	json_error_t error;
 	int fd;
 
-	memcpy(path, PATH_PATTERN, sizeof(PATH_PATTERN));
 	fd = mkstemps(path, strlen(".json"));
 	if (fd == -1 || write_file(fd, letter) == -1) {
 		(void)fprintf(stderr, "dlo edit: %s: %s\n", path,
@@ -150,8 +156,8 @@ static int
 edit_one(const struct verb_call *call, struct remote *remote, const char *id)
 {
 	json_t *letter = NULL, *before, *after = NULL, *edited;
-	char file[sizeof(PATH_PATTERN)];
 	struct buf path = { 0 };
+	char *file;
 	int code;
 
 	letters_path(&path, call, "dead");
@@ -167,6 +173,7 @@ edit_one(const struct verb_call *call, struct remote *remote, const char *id)
 		return CLI_FAILED;
 	}
 	before = message_of(letter);
+	file = path_pattern();
 	edited = edit(before, file);
 	after = edited != NULL ? message_of(edited) : NULL;
 	if (after == NULL) {
@@ -182,6 +189,7 @@ edit_one(const struct verb_call *call, struct remote *remote, const char *id)
 	}
 	if (after != NULL && code == CLI_OK)
 		(void)unlink(file);
+	free(file);
 	json_decref(letter);
 	json_decref(before);
 	json_decref(edited);

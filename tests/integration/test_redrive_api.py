@@ -209,8 +209,9 @@ class Mail(ApiCase):
             file.write("#!/bin/sh\nsed -i 's/\"body\": \"body\"/"
                        "\"body\": \"mended\"/' \"$1\"\n")
         os.chmod(editor, 0o755)
+        env = {"EDITOR": editor, "VISUAL": "", "TMPDIR": self.folder}
         code, said = self.dlo_fed("", "edit", "orders", "--id", "m-1",
-                                  env={"EDITOR": editor, "VISUAL": ""})
+                                  env=env)
         self.assertEqual(code, 0, said)
         self.wait_depth("orders.archive", 1)
         copies = self.empty("orders")
@@ -223,15 +224,15 @@ class Mail(ApiCase):
         harness.wait_until(lambda: self.ask("status")["redrive"] is False,
                            "it is off", every=0.2)
         code, said = self.dlo_fed("", "edit", "orders", "--id", "m-0",
-                                  env={"EDITOR": editor, "VISUAL": ""})
+                                  env=env)
         self.assertEqual(code, 1, said)
         self.assertIn("nothing is moved", said)
-        self.assertIn("your edit is in", said)
+        self.assertIn("your edit is in " + self.folder, said)
         self.assertEqual(self.depth("orders"), 0)
         self.dlo("feature", "redrive", "on")
         # Nothing edited, nothing done.
         code, said = self.dlo_fed("", "edit", "orders", "--id", "m-9",
-                                  env={"EDITOR": "true", "VISUAL": ""})
+                                  env={**env, "EDITOR": "true"})
         self.assertEqual(code, 1, said)
         self.assert_as_before([ids[0], ids[2]])
 
