@@ -9,6 +9,8 @@ dlx_libdlx_a_SOURCES = \
 	dlx/envelope.h \
 	dlx/envelope_read.c \
 	dlx/envelope_write.c \
+	dlx/event.c \
+	dlx/event.h \
 	dlx/ladder.c \
 	dlx/ladder.h \
 	dlx/provision.c \

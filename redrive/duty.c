@@ -227,6 +227,14 @@ on_active(void *arg, bool active)
 }
 
 static void
+on_tell(void *arg, const struct registry_job *job)
+{
+	struct duty *d = arg;
+
+	d->cbs->tell(d->arg, job);
+}
+
+static void
 on_changed(void *arg)
 {
 	struct duty *d = arg;
@@ -263,8 +271,8 @@ struct duty *
 duty_new(const struct office_env *env, const struct duty_cbs *cbs, void *arg)
 {
 	static const struct office_cbs office_cbs = { on_active, on_run,
-		on_pause, on_resume, on_cancel, on_look, on_changed, on_down,
-		on_refused, on_stopped };
+		on_pause, on_resume, on_cancel, on_look, on_tell, on_changed,
+		on_down, on_refused, on_stopped };
 	struct duty *d = xcalloc(1, sizeof(*d));
 
 	d->env = *env;

@@ -23,6 +23,8 @@ struct duty_cbs {
 	void (*active)(void *arg, bool active);
 	/* Told to stop, and nothing is held any more. */
 	void (*idle)(void *arg);
+	/* See registry_cbs. */
+	void (*tell)(void *arg, const struct registry_job *);
 	/* See jobs_link_cbs. */
 	void (*down)(void *arg, const struct rmq_close *, bool tried_all);
 	void (*refused)(void *arg);

@@ -49,6 +49,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/job.c \
 	redrive/job.h \
 	redrive/job_env.h \
+	redrive/job_event.c \
+	redrive/job_event.h \
 	redrive/job_internal.h \
 	redrive/job_pause.c \
 	redrive/job_report.c \

@@ -113,6 +113,14 @@ on_enter(void *arg, json_t *entry, const char *job, unsigned bit)
 }
 
 static void
+on_tell(void *arg, const struct registry_job *job)
+{
+	struct office *o = arg;
+
+	o->cbs->tell(o->arg, job);
+}
+
+static void
 on_changed(void *arg)
 {
 	struct office *o = arg;
@@ -231,7 +239,7 @@ office_new(const struct office_env *env, const struct office_cbs *cbs,
 {
 	static const struct registry_cbs registry_cbs = { on_publish, on_ack,
 		on_leave, on_active, on_run, on_pause, on_resume, on_cancel,
-		on_look, on_enter };
+		on_look, on_enter, on_tell };
 	static const struct jobs_link_cbs link_cbs = { on_joined, on_lost,
 		on_delivered, on_confirmed, on_down, on_refused, on_stopped };
 	static const struct audit_log_cbs audit_cbs = { on_audit_publish,

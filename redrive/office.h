@@ -43,6 +43,7 @@ struct office_cbs {
 	void (*cancel)(void *arg, const struct registry_job *);
 	bool (
 	    *look)(void *arg, const struct registry_job *, struct job_report *);
+	void (*tell)(void *arg, const struct registry_job *);
 	/* Jobs or role have changed. */
 	void (*changed)(void *arg);
 	/* See jobs_link_cbs. */

@@ -13,6 +13,7 @@
 #include "redrive/circuits.h"
 #include "redrive/duty.h"
 #include "redrive/job_env.h"
+#include "redrive/job_event.h"
 #include "redrive/lane.h"
 #include "redrive/probe_amqp.h"
 #include "redrive/scan.h"
@@ -61,6 +62,7 @@ struct redrive {
 	struct loop_timer *circuits_timer; /* when one grows old */
 	struct once *once;		   /* NULL: a daemon */
 	struct duty *duty;		   /* NULL: --once */
+	struct job_events *events;	   /* NULL: --once */
 	bool unlinked;			   /* the uplink has stopped */
 	bool left;			   /* and the duty */
 	redrive_counted_cb *counted;	   /* NULL: nobody waits for it */
@@ -309,6 +311,12 @@ on_jobs_down(void *arg, const struct rmq_close *why, bool tried_all)
 }
 
 static void
+on_job_told(void *arg, const struct registry_job *job)
+{
+	job_events_tell(((struct redrive *)arg)->events, job);
+}
+
+static void
 on_jobs_refused(void *arg)
 {
 	uplink_redeclare(((struct redrive *)arg)->uplink);
@@ -435,12 +443,21 @@ make_once(struct redrive *r)
 	r->once = once_new(&env, r->once_options, r->env.instance, &cbs, r);
 }
 
+static size_t
+unsent(void *arg)
+{
+	const struct redrive *r = arg;
+
+	return uplink_unsent(r->uplink);
+}
+
 static void
 make_duty(struct redrive *r)
 {
 	static const struct duty_cbs cbs = {
 		.active = on_active,
 		.idle = on_idle,
+		.tell = on_job_told,
 		.down = on_jobs_down,
 		.refused = on_jobs_refused,
 		.stopped = on_jobs_stopped,
@@ -452,7 +469,18 @@ make_duty(struct redrive *r)
 		.names = &r->names,
 		.instance = r->env.instance,
 	};
+	const struct event_env event_env = {
+		.loop = r->env.loop,
+		.publisher = uplink_publisher(r->uplink),
+		.exchange = r->names.events,
+		.user = conf_broker_for(r->conf, CONF_ROLE_REDRIVE)->user,
+		.instance = r->env.instance,
+		.metrics = r->env.metrics,
+		.unsent = unsent,
+		.arg = r,
+	};
 
+	r->events = job_events_new(&event_env);
 	r->duty = duty_new(&env, &cbs, r);
 }
 
@@ -686,6 +714,7 @@ redrive_free(struct redrive *r)
 		probe_free(r->healths[i].probe);
 	free(r->healths);
 	duty_free(r->duty);
+	job_events_free(r->events);
 	for (size_t i = 0; i < r->lane_count; i++)
 		lane_free(r->lanes[i]);
 	free(r->lanes);

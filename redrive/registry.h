@@ -178,6 +178,8 @@ struct registry_cbs {
 	 * 0: nobody waits. The entry is the callback's.
 	 */
 	void (*enter)(void *arg, json_t *entry, const char *job, unsigned bit);
+	/* The job is another than it was, by this daemon. */
+	void (*tell)(void *arg, const struct registry_job *);
 };
 
 struct registry_env {

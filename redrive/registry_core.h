@@ -47,7 +47,7 @@ void registry_item_insert(struct registry *, struct registry_item *);
 void registry_item_remove(struct registry *, struct registry_item *);
 /* The key of its record. */
 void registry_key(char key[BOARD_KEY_SPACE], const struct registry_item *);
-/* Writes the record as it is now. */
+/* Writes the record as it is now, and tells of it. */
 void registry_item_put(struct registry *, struct registry_item *);
 
 /* Runs it, if everything is as it must be; or ends it, if it is to end. */

@@ -33,6 +33,7 @@ struct registry_item {
 	bool owned;		  /* ours to act on */
 	bool begun;		  /* it is being run in this process */
 	int64_t written_ms;	  /* monotonic */
+	bool unwritten;		  /* the report has changed since */
 };
 
 /* What a request may say, and how long it may be as text. */

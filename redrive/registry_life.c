@@ -68,19 +68,26 @@ registry_item_remove(struct registry *r, struct registry_item *item)
 	registry_job_free(item);
 }
 
-/* Writes the record as it is now. */
-void
-registry_item_put(struct registry *r, struct registry_item *item)
+static void
+write_record(struct registry *r, struct registry_item *item)
 {
 	json_t *data = registry_job_write(item);
 	char key[BOARD_KEY_SPACE];
 
 	registry_key(key, item);
 	item->written_ms = loop_now_ms(r->env.loop);
+	item->unwritten = false;
 	board_put(r->board, key, data, item->job.ended_ms);
 	json_decref(data);
 	(void)board_stamp(r->board, key, &item->job.epoch, &item->job.version);
 	registry_tell(r);
+}
+
+void
+registry_item_put(struct registry *r, struct registry_item *item)
+{
+	write_record(r, item);
+	r->cbs->tell(r->arg, &item->job);
 }
 
 /* The audit. */
@@ -126,7 +133,7 @@ registry_entered(struct registry *r, const char *job, unsigned bit)
 		return;
 	item->entering &= ~bit;
 	item->audited |= bit;
-	registry_item_put(r, item);
+	write_record(r, item);
 }
 
 /* The life of a job. */
@@ -294,11 +301,13 @@ look(struct registry *r, struct registry_item *item)
 	if (!r->cbs->look(r->arg, &item->job, &report))
 		return;
 	add_report(item, &report);
-	if (report_moved(&item->job.report) == report_moved(&before) &&
-	    item->job.report.judged == before.judged &&
-	    item->job.report.seen == before.seen)
-		return;
-	if (loop_now_ms(r->env.loop) - item->written_ms >= WRITE_EVERY_MS)
+	if (report_moved(&item->job.report) != report_moved(&before) ||
+	    item->job.report.judged != before.judged ||
+	    item->job.report.seen != before.seen ||
+	    strcmp(item->job.report.why, before.why) != 0)
+		item->unwritten = true;
+	if (item->unwritten &&
+	    loop_now_ms(r->env.loop) - item->written_ms >= WRITE_EVERY_MS)
 		registry_item_put(r, item);
 }
 

@@ -268,6 +268,12 @@ uplink_publisher(const struct uplink *u)
 	return u->publisher;
 }
 
+size_t
+uplink_unsent(const struct uplink *u)
+{
+	return rmq_link_unsent(u->publish.link);
+}
+
 uint32_t
 uplink_frame_max(const struct uplink *u)
 {

@@ -60,6 +60,8 @@ void uplink_free(struct uplink *);
 
 /* For jobs; lives as long as the uplink. */
 struct rmq_publisher *uplink_publisher(const struct uplink *);
+/* Bytes that wait to be sent on its connection. */
+size_t uplink_unsent(const struct uplink *);
 /* As negotiated where copies are published; 0: not yet. */
 uint32_t uplink_frame_max(const struct uplink *);
 /* Off: the scan connection is not read. */

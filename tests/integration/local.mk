@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/integration/authority.py \
 	tests/integration/broker.py \
 	tests/integration/downstream.py \
+	tests/integration/event_ear.py \
 	tests/integration/harness.py \
 	tests/integration/hostile.py \
 	tests/integration/nghttpd.py \

@@ -10,6 +10,7 @@ import signal
 import pika
 
 import harness
+from event_ear import Ear
 from program import Program
 from redrive_case import RedriveCase, numbered
 
@@ -253,6 +254,26 @@ class Requests(JobsCase):
         for verb in ("pause", "resume", "cancel"):
             self.request({"job": job, "do": verb})
         daemon.wait_log("request_refused", code="too_late", count=3)
+
+    def test_what_becomes_of_a_job_is_told(self):
+        self.bury(numbered(30))
+        daemon = self.daemon(self.daemon_config(rate=5))
+        daemon.wait_log("active")
+        ear = Ear(self, "job.*")
+        self.request({"pipeline": "orders"}, message_id="the-one",
+                     user_id="guest")
+        self.assertEqual(ear.wait(state="queued")[0]["who"], "guest")
+        # It takes six seconds: long enough to be told how far it is.
+        running = ear.wait(2, state="running", timeout=20)
+        self.assertGreater(running[-1]["moved"], 0)
+        self.assertLess(running[-1]["progress"], 1)
+        ended = ear.wait(state="ended")
+        self.assertEqual([(e["end"], e["moved"], e["progress"])
+                          for e in ended], [("complete", 30, 1)])
+        self.assertEqual({e["job"] for e in ear.events}, {ended[0]["job"]})
+        sent = daemon.metrics().value("dlo_events_total", event="job",
+                                      result="sent")
+        self.assertEqual(sent, len(ear.events))
 
     def test_redriving_is_turned_off_for_all(self):
         self.bury(numbered(300))

@@ -39,6 +39,7 @@ struct rig {
 	char entered[64]; /* the last entry's "what" */
 	char who[64];	  /* and its "who" */
 	bool inherited;
+	char told[256]; /* the states that were told of, in their order */
 };
 
 static void
@@ -131,8 +132,21 @@ on_enter(void *arg, json_t *entry, const char *job, unsigned bit)
 	json_decref(entry);
 }
 
+static void
+on_tell(void *arg, const struct registry_job *job)
+{
+	struct rig *rig = arg;
+	size_t len = strlen(rig->told);
+
+	(void)snprintf(rig->told + len, sizeof(rig->told) - len, "%s%s",
+	    len > 0 ? " " : "",
+	    job->state == REGISTRY_ENDED ? report_end_name(job->report.end)
+					 : registry_state_name(job->state));
+}
+
 static const struct registry_cbs cbs = { on_publish, on_ack, on_leave,
-	on_active, on_run, on_pause, on_resume, on_cancel, on_look, on_enter };
+	on_active, on_run, on_pause, on_resume, on_cancel, on_look, on_enter,
+	on_tell };
 
 /* Delivers and confirms until nothing is left to. */
 static void
@@ -382,6 +396,30 @@ the_next_daemon_knows_all_of_it(void **state)
 }
 
 static void
+what_becomes_of_a_job_is_told(void **state)
+{
+	static const struct job_report done = { .end = JOB_COMPLETE };
+	struct rig *rig = rig_new();
+	struct registry_answer answer, other;
+
+	(void)state;
+	(void)create(rig, "{\"pipeline\": \"orders\"}", &answer);
+	registry_pause(rig->registry, answer.job, &source, &other);
+	registry_resume(rig->registry, answer.job, &source, &other);
+	/* That its start is in the audit changes nothing of it. */
+	registry_entered(rig->registry, answer.job, REGISTRY_AUDIT_START);
+	registry_ended(rig->registry, answer.job, &done, NULL);
+	flow(rig);
+	assert_string_equal(rig->told,
+	    "queued running paused running complete");
+	/* Another one writes what it owns now, and has no news. */
+	take_over(rig, "there:2");
+	assert_string_equal(rig->told,
+	    "queued running paused running complete");
+	rig_free(rig);
+}
+
+static void
 operators_have_their_way(void **state)
 {
 	struct rig *rig = rig_new();
@@ -476,6 +514,7 @@ main(void)
 		cmocka_unit_test(what_a_request_may_say),
 		cmocka_unit_test(one_job_a_pipeline),
 		cmocka_unit_test(the_next_daemon_knows_all_of_it),
+		cmocka_unit_test(what_becomes_of_a_job_is_told),
 		cmocka_unit_test(operators_have_their_way),
 		cmocka_unit_test(any_name_is_entered),
 		cmocka_unit_test(a_standby_passes_on),
