@@ -342,7 +342,7 @@ unsent(void *arg)
 static struct events *
 make_events(struct consumer *c)
 {
-	const struct event_env env = {
+	const struct teller_env env = {
 		.loop = c->env.loop,
 		.publisher = settle_publisher(c->settle),
 		.exchange = c->names.events,

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "dlx/event.h"
+#include "dlx/teller.h"
 #include "lib/xalloc.h"
 
 enum events_kind {
@@ -21,20 +21,20 @@ static const char *const kind_names[EVENTS_KIND_COUNT] = {
 };
 
 struct events {
-	struct event_teller *teller;
+	struct teller *teller;
 	struct loop *loop;
 };
 
 struct events *
-events_new(const struct event_env *env)
+events_new(const struct teller_env *env)
 {
-	struct event_env own = *env;
+	struct teller_env own = *env;
 	struct events *ev = xcalloc(1, sizeof(*ev));
 
 	own.app = "dlo-consumer";
 	own.kinds = kind_names;
 	own.kind_count = EVENTS_KIND_COUNT;
-	ev->teller = event_teller_new(&own);
+	ev->teller = teller_new(&own);
 	ev->loop = env->loop;
 	return ev;
 }
@@ -44,7 +44,7 @@ events_free(struct events *ev)
 {
 	if (ev == NULL)
 		return;
-	event_teller_free(ev->teller);
+	teller_free(ev->teller);
 	free(ev);
 }
 
@@ -53,12 +53,12 @@ static struct buf *
 begin_message(struct events *ev, enum events_kind kind, const char *pipeline,
     const struct envelope *e)
 {
-	struct buf *out = event_begin(ev->teller, kind);
+	struct buf *out = teller_begin(ev->teller, kind);
 
-	event_add_str(out, "pipeline", pipeline);
-	event_add_id(out, e->id);
-	event_add_some(out, "job", e->job);
-	event_add_int(out, "redrives", e->redrives);
+	teller_add_str(out, "pipeline", pipeline);
+	teller_add_id(out, e->id);
+	teller_add_some(out, "job", e->job);
+	teller_add_int(out, "redrives", e->redrives);
 	return out;
 }
 
@@ -72,14 +72,14 @@ events_outcome(struct events *ev, const char *pipeline,
 	if (e->job.len == 0)
 		return;
 	out = begin_message(ev, EVENTS_OUTCOME, pipeline, e);
-	event_add_int(out, "attempt", e->attempt + 1);
-	event_add_str(out, "outcome", verdict_outcome_name(attempt->outcome));
-	event_add_str(out, "class", verdict->class);
-	event_add_some(out, "error", rmq_slice_of(verdict->error));
-	event_add_int(out, "handler_ms", attempt->handler_ms);
-	event_add_str(out, "next", attempt->next);
-	event_add_int(out, "delay_ms", attempt->delay_ms);
-	event_tell(ev->teller, EVENTS_OUTCOME, pipeline);
+	teller_add_int(out, "attempt", e->attempt + 1);
+	teller_add_str(out, "outcome", verdict_outcome_name(attempt->outcome));
+	teller_add_str(out, "class", verdict->class);
+	teller_add_some(out, "error", rmq_slice_of(verdict->error));
+	teller_add_int(out, "handler_ms", attempt->handler_ms);
+	teller_add_str(out, "next", attempt->next);
+	teller_add_int(out, "delay_ms", attempt->delay_ms);
+	teller_tell(ev->teller, EVENTS_OUTCOME, pipeline);
 }
 
 void
@@ -87,27 +87,27 @@ events_dead(struct events *ev, const char *pipeline, const struct envelope *e)
 {
 	struct buf *out = begin_message(ev, EVENTS_DEAD, pipeline, e);
 
-	event_add_int(out, "attempt", e->attempt);
-	event_add_str(out, "reason", envelope_reason_name(e->reason));
-	event_add_some(out, "class", e->class);
-	event_add_some(out, "error", e->error);
-	event_tell(ev->teller, EVENTS_DEAD, pipeline);
+	teller_add_int(out, "attempt", e->attempt);
+	teller_add_str(out, "reason", envelope_reason_name(e->reason));
+	teller_add_some(out, "class", e->class);
+	teller_add_some(out, "error", e->error);
+	teller_tell(ev->teller, EVENTS_DEAD, pipeline);
 }
 
 void
 events_breaker(struct events *ev, const struct downstream *downstream,
     const enum breaker_state *from)
 {
-	struct buf *out = event_begin(ev->teller, EVENTS_BREAKER);
+	struct buf *out = teller_begin(ev->teller, EVENTS_BREAKER);
 	enum breaker_state state = downstream_state(downstream);
 
-	event_add_str(out, "downstream", downstream_name(downstream));
-	event_add_str(out, "state", breaker_state_name(state));
+	teller_add_str(out, "downstream", downstream_name(downstream));
+	teller_add_str(out, "state", breaker_state_name(state));
 	if (from != NULL)
-		event_add_str(out, "previous", breaker_state_name(*from));
-	event_add_int(out, "opened", (int64_t)downstream_opened(downstream));
+		teller_add_str(out, "previous", breaker_state_name(*from));
+	teller_add_int(out, "opened", (int64_t)downstream_opened(downstream));
 	if (state == BREAKER_OPEN)
-		event_add_time(out, "until",
+		teller_add_time(out, "until",
 		    loop_wall_ms(ev->loop) + downstream_open_ms(downstream));
-	event_tell(ev->teller, EVENTS_BREAKER, downstream_name(downstream));
+	teller_tell(ev->teller, EVENTS_BREAKER, downstream_name(downstream));
 }

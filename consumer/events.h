@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-/* What the consumer tells on `dlo.events`; see dlx/event.h. */
+/* What the consumer tells on `dlo.events`; see dlx/teller.h. */
 #ifndef DLO_CONSUMER_EVENTS_H
 #define DLO_CONSUMER_EVENTS_H
 
 #include <stdint.h>
 
 #include "dlx/envelope.h"
-#include "dlx/event.h"
+#include "dlx/teller.h"
 #include "downstream/downstream.h"
 #include "downstream/verdict.h"
 
@@ -17,7 +17,7 @@
 struct events;
 
 /* `app` and kinds are its own. */
-struct events *events_new(const struct event_env *);
+struct events *events_new(const struct teller_env *);
 /* NULL is fine. */
 void events_free(struct events *);
 

@@ -9,8 +9,6 @@ dlx_libdlx_a_SOURCES = \
 	dlx/envelope.h \
 	dlx/envelope_read.c \
 	dlx/envelope_write.c \
-	dlx/event.c \
-	dlx/event.h \
 	dlx/ladder.c \
 	dlx/ladder.h \
 	dlx/provision.c \
@@ -19,6 +17,8 @@ dlx_libdlx_a_SOURCES = \
 	dlx/rights.h \
 	dlx/startup.c \
 	dlx/startup.h \
+	dlx/teller.c \
+	dlx/teller.h \
 	dlx/topology.c \
 	dlx/topology.h \
 	dlx/topology_args.c \

@@ -469,7 +469,7 @@ make_duty(struct redrive *r)
 		.names = &r->names,
 		.instance = r->env.instance,
 	};
-	const struct event_env event_env = {
+	const struct teller_env event_env = {
 		.loop = r->env.loop,
 		.publisher = uplink_publisher(r->uplink),
 		.exchange = r->names.events,

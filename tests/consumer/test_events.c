@@ -70,7 +70,7 @@ quiet(void *arg, const char *line, size_t len)
 static int
 setup(void **state)
 {
-	struct event_env env;
+	struct teller_env env;
 
 	(void)state;
 	log_set_sink(quiet, NULL);
@@ -78,7 +78,7 @@ setup(void **state)
 	world.loop = sim_loop_new(1);
 	world.metrics = metrics_new();
 	world.taken = true;
-	env = (struct event_env){
+	env = (struct teller_env){
 		.loop = world.loop,
 		.exchange = "dlo.events",
 		.user = "shop",

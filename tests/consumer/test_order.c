@@ -348,7 +348,7 @@ set_up_order(uint64_t seed, enum conf_order order)
 	static const struct settle_cbs cbs = { on_astray };
 	struct downstream_env env;
 	struct window_env window_env;
-	struct event_env events_env;
+	struct teller_env events_env;
 
 	memset(&world, 0, sizeof(world));
 	memset(known, 0, sizeof(known));
@@ -374,7 +374,7 @@ set_up_order(uint64_t seed, enum conf_order order)
 	world.downstream = downstream_new(&env, &world.downstream_conf, 10);
 	world.settle =
 	    settle_new(world.loop, "guest", &world.meter, &cbs, NULL);
-	events_env = (struct event_env){
+	events_env = (struct teller_env){
 		.loop = world.loop,
 		.publisher = settle_publisher(world.settle),
 		.exchange = world.names.events,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-#include "dlx/event.h"
+#include "dlx/teller.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,21 +23,21 @@
 
 #define MODE_TRANSIENT 1
 
-struct event_teller {
-	struct event_env env;
+struct teller {
+	struct teller_env env;
 	char *instance;
 	struct metrics_cell **sent, **dropped; /* by kind */
 	int64_t at_ms; /* of the event under construction, wall clock */
 	struct buf body, props; /* of the event being made */
 };
 
-struct event_teller *
-event_teller_new(const struct event_env *env)
+struct teller *
+teller_new(const struct teller_env *env)
 {
 	struct metrics_family *family =
 	    metrics_counter(env->metrics, "dlo_events_total",
 		"Events by what became of them.", "event,result");
-	struct event_teller *t = xcalloc(1, sizeof(*t));
+	struct teller *t = xcalloc(1, sizeof(*t));
 
 	t->env = *env;
 	t->instance = xstrdup(env->instance);
@@ -52,7 +52,7 @@ event_teller_new(const struct event_env *env)
 }
 
 void
-event_teller_free(struct event_teller *t)
+teller_free(struct teller *t)
 {
 	if (t == NULL)
 		return;
@@ -71,28 +71,28 @@ add_key(struct buf *out, const char *key)
 }
 
 void
-event_add_int(struct buf *out, const char *key, int64_t value)
+teller_add_int(struct buf *out, const char *key, int64_t value)
 {
 	add_key(out, key);
 	buf_printf(out, "%lld", (long long)value);
 }
 
 void
-event_add_bool(struct buf *out, const char *key, bool value)
+teller_add_bool(struct buf *out, const char *key, bool value)
 {
 	add_key(out, key);
 	buf_add_str(out, value ? "true" : "false");
 }
 
 void
-event_add_number(struct buf *out, const char *key, double value)
+teller_add_number(struct buf *out, const char *key, double value)
 {
 	add_key(out, key);
 	buf_printf(out, "%.3f", value);
 }
 
 void
-event_add_text(struct buf *out, const char *key, struct rmq_slice text)
+teller_add_text(struct buf *out, const char *key, struct rmq_slice text)
 {
 	add_key(out, key);
 	buf_add_u8(out, '"');
@@ -102,30 +102,30 @@ event_add_text(struct buf *out, const char *key, struct rmq_slice text)
 }
 
 void
-event_add_str(struct buf *out, const char *key, const char *text)
+teller_add_str(struct buf *out, const char *key, const char *text)
 {
-	event_add_text(out, key, rmq_slice_of(text));
+	teller_add_text(out, key, rmq_slice_of(text));
 }
 
 void
-event_add_some(struct buf *out, const char *key, struct rmq_slice text)
+teller_add_some(struct buf *out, const char *key, struct rmq_slice text)
 {
 	if (text.len > 0)
-		event_add_text(out, key, text);
+		teller_add_text(out, key, text);
 }
 
 void
-event_add_time(struct buf *out, const char *key, int64_t wall_ms)
+teller_add_time(struct buf *out, const char *key, int64_t wall_ms)
 {
 	char text[TEXT_ISO8601_SPACE];
 
-	event_add_str(out, key, text_iso8601(text, wall_ms));
+	teller_add_str(out, key, text_iso8601(text, wall_ms));
 }
 
 void
-event_add_id(struct buf *out, struct rmq_slice id)
+teller_add_id(struct buf *out, struct rmq_slice id)
 {
-	event_add_text(out, "id", id);
+	teller_add_text(out, "id", id);
 	if (text_utf8_valid(id.ptr, id.len))
 		return;
 	add_key(out, "id_hex");
@@ -136,16 +136,16 @@ event_add_id(struct buf *out, struct rmq_slice id)
 }
 
 struct buf *
-event_begin(struct event_teller *t, unsigned kind)
+teller_begin(struct teller *t, unsigned kind)
 {
 	struct buf *out = &t->body;
 
 	t->at_ms = loop_wall_ms(t->env.loop);
 	buf_reset(out);
-	event_add_int(out, "version", EVENTS_VERSION);
-	event_add_str(out, "event", t->env.kinds[kind]);
-	event_add_time(out, "at", t->at_ms);
-	event_add_str(out, "instance", t->instance);
+	teller_add_int(out, "version", EVENTS_VERSION);
+	teller_add_str(out, "event", t->env.kinds[kind]);
+	teller_add_time(out, "at", t->at_ms);
+	teller_add_str(out, "instance", t->instance);
 	return out;
 }
 
@@ -158,7 +158,7 @@ set_text(struct rmq_props *props, enum rmq_prop prop, const char *text)
 
 /* The user id is checked by the broker: nobody else can say this. */
 static void
-write_props(struct event_teller *t, unsigned kind)
+write_props(struct teller *t, unsigned kind)
 {
 	const uint8_t mode = MODE_TRANSIENT;
 	struct rmq_props props = { 0 };
@@ -181,7 +181,7 @@ write_props(struct event_teller *t, unsigned kind)
 }
 
 void
-event_tell(struct event_teller *t, unsigned kind, const char *name)
+teller_tell(struct teller *t, unsigned kind, const char *name)
 {
 	char key[KEY_SPACE];
 	struct rmq_publish publish = { .exchange = t->env.exchange,

@@ -6,8 +6,8 @@
  * a channel of their own, and dropped when they cannot go at once, so that
  * what must not be lost never waits for them.
  */
-#ifndef DLO_DLX_EVENT_H
-#define DLO_DLX_EVENT_H
+#ifndef DLO_DLX_TELLER_H
+#define DLO_DLX_TELLER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,10 +18,10 @@
 #include "lib/loop.h"
 #include "lib/metrics.h"
 
-struct event_teller;
+struct teller;
 
 /* All of it must outlive the teller, but for `instance`. */
-struct event_env {
+struct teller_env {
 	struct loop *loop;
 	struct rmq_publisher *publisher;
 	const char *exchange;
@@ -36,28 +36,28 @@ struct event_env {
 	void *arg;
 };
 
-struct event_teller *event_teller_new(const struct event_env *);
+struct teller *teller_new(const struct teller_env *);
 /* NULL is fine. */
-void event_teller_free(struct event_teller *);
+void teller_free(struct teller *);
 
 /*
- * Begins an event with what all have in common; add to it, and event_tell it
+ * Begins an event with what all have in common; add to it, and teller_tell it
  * before the next.
  */
-struct buf *event_begin(struct event_teller *, unsigned kind);
+struct buf *teller_begin(struct teller *, unsigned kind);
 /* Ends the event and sends it as KIND.NAME, if it can go now. */
-void event_tell(struct event_teller *, unsigned kind, const char *name);
+void teller_tell(struct teller *, unsigned kind, const char *name);
 
-void event_add_int(struct buf *, const char *key, int64_t value);
-void event_add_bool(struct buf *, const char *key, bool value);
-void event_add_number(struct buf *, const char *key, double value);
+void teller_add_int(struct buf *, const char *key, int64_t value);
+void teller_add_bool(struct buf *, const char *key, bool value);
+void teller_add_number(struct buf *, const char *key, double value);
 /* Text is cut, and what is not UTF-8 is replaced. */
-void event_add_text(struct buf *, const char *key, struct rmq_slice text);
-void event_add_str(struct buf *, const char *key, const char *text);
+void teller_add_text(struct buf *, const char *key, struct rmq_slice text);
+void teller_add_str(struct buf *, const char *key, const char *text);
 /* Leaves an empty one out. */
-void event_add_some(struct buf *, const char *key, struct rmq_slice text);
-void event_add_time(struct buf *, const char *key, int64_t wall_ms);
+void teller_add_some(struct buf *, const char *key, struct rmq_slice text);
+void teller_add_time(struct buf *, const char *key, int64_t wall_ms);
 /* The id may be any bytes. JSON cannot say some of them: these go as hex. */
-void event_add_id(struct buf *, struct rmq_slice id);
+void teller_add_id(struct buf *, struct rmq_slice id);
 
 #endif
