@@ -43,6 +43,7 @@ ctl_libctl_a_SOURCES = \
 	ctl/stale.h \
 	ctl/table.c \
 	ctl/table.h \
+	ctl/verb_audit.c \
 	ctl/verb_edit.c \
 	ctl/verb_export.c \
 	ctl/verb_feature.c \

@@ -240,7 +240,8 @@ static const struct cli_option redrive[] = {
 	MOVES,
 };
 static const struct cli_option audit[] = {
-	{ "since", 0, "AGE", "from so long ago on (default: 24h)", take_since },
+	{ "since", 0, "AGE", "only what is younger: 90s, 10m, 24h, 7d",
+	    take_since },
 	JSON,
 };
 

@@ -19,6 +19,8 @@ int verb_job(const struct verb_call *);
 int verb_pause(const struct verb_call *);
 int verb_resume(const struct verb_call *);
 int verb_cancel(const struct verb_call *);
+/* verb_audit.c */
+int verb_audit(const struct verb_call *);
 /* verb_feature.c */
 int verb_feature(const struct verb_call *);
 

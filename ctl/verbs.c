@@ -117,6 +117,11 @@ static const struct verb verbs[] = {
 	    "no job runs.",
 	    "NAME on|off", 2, .takes = &options_json, ASKS,
 	    .run = verb_feature },
+	{ "audit", "who did what, and whether that record is whole",
+	    "Lists what operators and jobs did, the oldest first, and checks "
+	    "that every\n"
+	    "entry follows the one before. Exits with 2 when one does not.",
+	    .takes = &options_audit, ASKS, .run = verb_audit },
 };
 
 static const struct verb root = {

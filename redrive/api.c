@@ -15,6 +15,7 @@
 #define PIPELINES "/v1/pipelines"
 #define JOBS	  "/v1/jobs"
 #define FEATURES  "/v1/features/"
+#define AUDIT	  "/v1/audit"
 
 void
 api_answer(struct http_request *request, enum api_status status, json_t *body)
@@ -372,6 +373,13 @@ post_feature(void *arg, struct http_request *request)
 	json_decref(body);
 }
 
+static void
+get_audit(void *arg, struct http_request *request)
+{
+	if (is_let_in(arg, request))
+		api_audit(arg, request);
+}
+
 struct api *
 api_new(const struct api_env *env)
 {
@@ -381,6 +389,7 @@ api_new(const struct api_env *env)
 	api->listen = *env->listen;
 	api->registry = redrive_registry(env->redrive);
 	api_status_start(api);
+	LIST_INIT(&api->audits);
 	LIST_INIT(&api->looks);
 	LIST_INIT(&api->mails);
 	http_server_handle(env->http, "GET", PIPELINES, get_pipelines, api);
@@ -392,6 +401,7 @@ api_new(const struct api_env *env)
 	http_server_handle(env->http, "GET", JOBS "/", get_job, api);
 	http_server_handle(env->http, "POST", JOBS "/", steer_job, api);
 	http_server_handle(env->http, "POST", FEATURES, post_feature, api);
+	http_server_handle(env->http, "GET", AUDIT, get_audit, api);
 	return api;
 }
 
@@ -401,6 +411,7 @@ api_free(struct api *api)
 	if (api == NULL)
 		return;
 	api_status_stop(api);
+	api_audit_stop(api);
 	api_letters_stop(api);
 	api_mail_stop(api);
 	free(api);

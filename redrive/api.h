@@ -19,6 +19,7 @@
  *	GET  /v1/jobs/ID
  *	POST /v1/jobs/ID/pause|resume|cancel
  *	POST /v1/features/NAME		{"on": true}
+ *	GET  /v1/audit			?since=1h (JSON lines)
  *
  * Who may use a unix socket may do everything. On TCP the bearer token says
  * so; without a token in the configuration nobody may do anything there. A

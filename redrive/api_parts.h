@@ -24,6 +24,7 @@ enum api_status {
 	API_UNAVAILABLE = 503,
 };
 
+LIST_HEAD(api_audits, api_audit);
 LIST_HEAD(api_looks, api_look);
 LIST_HEAD(api_mails, api_mail);
 LIST_HEAD(api_glances, api_glance);
@@ -36,6 +37,7 @@ struct api {
 	struct api_mails mails;	    /* under way; api_mail.c */
 	struct api_glances glances; /* under way; api_status.c */
 	struct loop_timer *glance_timer;
+	struct api_audits audits; /* under way; api_audit.c */
 };
 
 /* A problem, and the answer to it. */
@@ -61,6 +63,10 @@ json_t *api_body(struct http_request *) must_use;
 void api_status(struct api *, struct http_request *);
 void api_status_start(struct api *);
 void api_status_stop(struct api *);
+
+/* api_audit.c: what was done; and the end of the answers under way. */
+void api_audit(struct api *, struct http_request *);
+void api_audit_stop(struct api *);
 
 /* api_letters.c: `rest` follows the pipeline's name. */
 void api_letters(struct api *, struct http_request *,

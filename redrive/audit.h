@@ -50,7 +50,10 @@ const char *audit_finding_name(enum audit_finding);
  */
 enum audit_finding audit_verify(struct audit_chain *, const void *message,
     size_t len) must_use;
-/* The marker's text, and whether a message is the one with that token. */
+/*
+ * The marker's text, and whether a message is the one with that token (NULL:
+ * with any).
+ */
 char *audit_marker(const char *token) must_use;
 bool audit_is_marker(const void *message, size_t len, const char *token);
 

@@ -8,6 +8,7 @@ redrive_libredrive_a_SOURCES = \
 	redrive/action.h \
 	redrive/api.c \
 	redrive/api.h \
+	redrive/api_audit.c \
 	redrive/api_guard.c \
 	redrive/api_guard.h \
 	redrive/api_letters.c \
@@ -20,6 +21,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/audit.h \
 	redrive/audit_log.c \
 	redrive/audit_log.h \
+	redrive/audit_read.c \
+	redrive/audit_read.h \
 	redrive/board.c \
 	redrive/board.h \
 	redrive/board_wire.c \

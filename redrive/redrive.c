@@ -692,6 +692,12 @@ redrive_on_counted(struct redrive *r, redrive_counted_cb *counted, void *arg)
 	r->counted_arg = arg;
 }
 
+struct rmq_conn *
+redrive_conn(const struct redrive *r)
+{
+	return r->conn;
+}
+
 enum probe_health
 redrive_health(const struct redrive *r, const struct conf_downstream *conf)
 {

@@ -34,6 +34,7 @@ struct job_env;
 struct lane;
 struct redrive;
 struct registry;
+struct rmq_conn;
 
 /* Where it lives; copied by redrive_new. */
 struct redrive_env {
@@ -86,6 +87,8 @@ const struct job_env *redrive_job_env(const struct redrive *);
 bool redrive_recount(struct redrive *);
 typedef void redrive_counted_cb(void *arg);
 void redrive_on_counted(struct redrive *, redrive_counted_cb *, void *arg);
+/* To read on; NULL: there is none. */
+struct rmq_conn *redrive_conn(const struct redrive *);
 /* PROBE_HEALTHY without a probe. */
 enum probe_health redrive_health(const struct redrive *,
     const struct conf_downstream *);

@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: The Dead Letter Office authors
 # Run by scripts/test against a real broker, not by make check.
 EXTRA_DIST += \
+	tests/integration/api_case.py \
 	tests/integration/authority.py \
 	tests/integration/broker.py \
 	tests/integration/downstream.py \
@@ -33,6 +34,7 @@ EXTRA_DIST += \
 	tests/integration/test_harness.py \
 	tests/integration/test_redrive_actions.py \
 	tests/integration/test_redrive_api.py \
+	tests/integration/test_redrive_audit.py \
 	tests/integration/test_redrive_canary.py \
 	tests/integration/test_redrive_daemon.py \
 	tests/integration/test_redrive_jobs.py \
