@@ -92,18 +92,18 @@ word_len(const char *p, size_t len)
 const char *
 fingerprint_of(char out[FINGERPRINT_SPACE], const void *text, size_t len)
 {
-	const char *p = text, *end = p + len;
+	const char *p = text;
 	bool room = true;
 	size_t at = 0, n;
 
-	for (; p < end && room; p += n) {
-		n = word_len(p, (size_t)(end - p));
+	for (; len > 0 && room; p += n, len -= n) {
+		n = word_len(p, len);
 		if (n > 0) {
 			room = is_particular(p, n) ? append(out, &at, "#", 1)
 						   : append(out, &at, p, n);
 			continue;
 		}
-		n = text_utf8_len(p, (size_t)(end - p));
+		n = text_utf8_len(p, len);
 		if (n > 0) {
 			room = append(out, &at, p, n);
 		} else {

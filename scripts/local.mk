@@ -18,6 +18,7 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/lint \
 	scripts/lint-house \
 	scripts/soak \
+	scripts/soak_fuzz.py \
 	scripts/soak_growth.py \
 	scripts/soak_looks.py \
 	scripts/soak_redrive.py \

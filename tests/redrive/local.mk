@@ -48,3 +48,22 @@ tests_redrive_test_audit_LDADD = $(redrive_test_libs)
 tests_redrive_test_registry_SOURCES = tests/redrive/test_registry.c \
 	tests/unit.h
 tests_redrive_test_registry_LDADD = tests/sim/libsim.a $(redrive_test_libs)
+
+EXTRA_DIST += tests/redrive/fuzz_seeds.py
+
+# scripts/soak fuzz runs them.
+if FUZZING
+noinst_PROGRAMS += tests/redrive/fuzz_api tests/redrive/fuzz_broker \
+	tests/redrive/fuzz_letter
+tests_redrive_fuzz_api_SOURCES = tests/redrive/fuzz_api.c \
+	tests/redrive/world.c tests/redrive/world.h tests/unit.h
+tests_redrive_fuzz_api_LDADD = tests/sim/libsim.a $(redrive_test_libs)
+tests_redrive_fuzz_api_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_redrive_fuzz_broker_SOURCES = tests/redrive/fuzz_broker.c \
+	tests/redrive/world.c tests/redrive/world.h tests/unit.h
+tests_redrive_fuzz_broker_LDADD = tests/sim/libsim.a $(redrive_test_libs)
+tests_redrive_fuzz_broker_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_redrive_fuzz_letter_SOURCES = tests/redrive/fuzz_letter.c
+tests_redrive_fuzz_letter_LDADD = tests/sim/libsim.a $(redrive_test_libs)
+tests_redrive_fuzz_letter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

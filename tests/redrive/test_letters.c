@@ -36,6 +36,8 @@ test_fingerprints(void **state)
 		assert_string_equal(fingerprint_of(out, cases[i][0],
 					strlen(cases[i][0])),
 		    cases[i][1]);
+	/* Nothing may have no address. */
+	assert_string_equal(fingerprint_of(out, NULL, 0), "");
 }
 
 static void
