@@ -70,7 +70,7 @@ show(struct buf *out, const struct verb_call *call, const json_t *answer)
 
 	(void)call;
 	json_array_foreach(letters, i, letter) add_letter(out, letter);
-	if (json_array_size(letters) == 0)
+	if (json_array_size(letters) == 0 && why == NULL)
 		buf_add_str(out, "No dead letter matches.\n");
 	if (why != NULL)
 		buf_printf(out, "Not all of them: %s.\n", why);

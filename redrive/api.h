@@ -10,6 +10,8 @@
  *					&queue=dead|parked|archive
  *					&lines=true (all of each, in JSON lines)
  *	GET  /v1/pipelines/P/groups	?filter={…}
+ *					&lines=true (what is known so far, as
+ *					it comes, and all of it at last)
  *	POST /v1/pipelines/P/dead	{"messages": [{"properties", "headers",
  *					"body"}]}: import
  *	POST /v1/pipelines/P/edit	{"id", "message"}: redrives the message,

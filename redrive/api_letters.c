@@ -30,8 +30,12 @@
 /* So much is gathered before it is sent. */
 #define PART_BYTES (256u << 10)
 
+/* Groups in lines are told so often. */
+#define GROUPS_EVERY_MS 250
+
 /* One request's look. */
 struct api_look {
+	struct loop *loop;
 	struct http_request *request;
 	struct look *look; /* NULL: it is over */
 	struct filter_json filter;
@@ -43,8 +47,9 @@ struct api_look {
 	json_t *letters;       /* a list in one answer */
 	struct buf lines;      /* JSON lines not sent yet */
 	bool is_lines;
-	bool sending; /* the client has yet to take a part */
-	size_t bytes; /* of letters */
+	int64_t told_ms; /* groups in lines: the last time, monotonic */
+	bool sending;	 /* the client has yet to take a part */
+	size_t bytes;	 /* of letters */
 	const char *why;
 };
 
@@ -175,28 +180,6 @@ list_letter(struct api_look *look, json_t *letter,
 		look->why = "the answer would be too large: ask for fewer";
 }
 
-static void
-on_letter(void *arg, const struct envelope *e,
-    const struct rmq_message *message)
-{
-	struct api_look *look = arg;
-	json_t *letter;
-
-	look->count++;
-	if (look->groups != NULL) {
-		groups_add(look->groups, e);
-		return;
-	}
-	if (look->why != NULL)
-		return;
-	letter = letter_of(e);
-	js_set_int(letter, "body_bytes", (int64_t)message->body.len);
-	if (look->is_lines)
-		send_letter(look, letter, message);
-	else
-		list_letter(look, letter, message);
-}
-
 static json_t *
 groups_value(const struct groups *groups)
 {
@@ -219,6 +202,56 @@ groups_value(const struct groups *groups)
 	return value;
 }
 
+static void
+set_groups(const struct api_look *look, json_t *body)
+{
+	js_set(body, "groups", groups_value(look->groups));
+	js_set_int(body, "others", (int64_t)look->groups->others);
+}
+
+/* What is known so far, now and then, to a client that keeps up. */
+static void
+on_seen(void *arg)
+{
+	struct api_look *look = arg;
+	int64_t now_ms = loop_now_ms(look->loop);
+	json_t *line;
+
+	if (look->groups == NULL || !look->is_lines || look->sending ||
+	    now_ms - look->told_ms < GROUPS_EVERY_MS)
+		return;
+	look->told_ms = now_ms;
+	line = json_object();
+	js_set_int(line, "seen", (int64_t)look_seen(look->look));
+	js_set_int(line, "of", (int64_t)look_total(look->look));
+	set_groups(look, line);
+	add_line(look, line);
+	json_decref(line);
+	pump(look);
+}
+
+static void
+on_letter(void *arg, const struct envelope *e,
+    const struct rmq_message *message)
+{
+	struct api_look *look = arg;
+	json_t *letter;
+
+	look->count++;
+	if (look->groups != NULL) {
+		groups_add(look->groups, e);
+		return;
+	}
+	if (look->why != NULL)
+		return;
+	letter = letter_of(e);
+	js_set_int(letter, "body_bytes", (int64_t)message->body.len);
+	if (look->is_lines)
+		send_letter(look, letter, message);
+	else
+		list_letter(look, letter, message);
+}
+
 /* Whether these were all, and how many. */
 static void
 set_end(struct api_look *look, json_t *body)
@@ -233,12 +266,10 @@ answer_whole(struct api_look *look)
 {
 	json_t *body = json_object();
 
-	if (look->groups != NULL) {
-		js_set(body, "groups", groups_value(look->groups));
-		js_set_int(body, "others", (int64_t)look->groups->others);
-	} else {
+	if (look->groups != NULL)
+		set_groups(look, body);
+	else
 		js_set(body, "messages", json_incref(look->letters));
-	}
 	set_end(look, body);
 	api_answer(look->request, API_OK, body);
 	look_free(look);
@@ -259,6 +290,8 @@ on_shown(void *arg, const char *why)
 	}
 	last = json_object();
 	js_set_bool(last, "end", true);
+	if (look->groups != NULL)
+		set_groups(look, last);
 	set_end(look, last);
 	add_line(look, last);
 	json_decref(last);
@@ -316,6 +349,7 @@ look_of(struct api *api, struct http_request *request,
 
 	LIST_INSERT_HEAD(&api->looks, look, entry);
 	look->request = request;
+	look->loop = api->env.loop;
 	look->bodies = is_true(request, "body");
 	look->is_lines = is_true(request, "lines");
 	options->queue = VIEW_DEAD;
@@ -343,7 +377,7 @@ static void
 start(struct api *api, struct api_look *look,
     const struct conf_pipeline *pipeline, const struct view_look *options)
 {
-	static const struct look_cbs cbs = { on_letter, on_shown };
+	static const struct look_cbs cbs = { on_letter, on_seen, on_shown };
 	struct view_refusal refusal;
 
 	look->look = view_look(api->env.redrive, pipeline, options, &cbs, look,
@@ -376,7 +410,7 @@ api_letters(struct api *api, struct http_request *request,
 	if (look == NULL)
 		return;
 	if (groups) {
-		look->is_lines = false;
+		look->told_ms = loop_now_ms(api->env.loop);
 		look->groups = xcalloc(1, sizeof(*look->groups));
 		options.limit = 0;
 	} else if (!look->is_lines) {

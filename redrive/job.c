@@ -340,7 +340,7 @@ note_pass(struct job *job)
 		return;
 	}
 	job->report.seen = scan_seen(job->scan);
-	job->given_back = scan_held(job->scan);
+	job->given_back = scan_left(job->scan);
 	job->known_ms = 0;
 	if (job->pass.over && !job->pass.release && !job->pass.looking &&
 	    job->report.refused == 0 && !scan_is_cut(job->scan))

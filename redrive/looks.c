@@ -34,6 +34,15 @@ on_letter(void *arg, const struct envelope *e,
 }
 
 static void
+on_seen(void *arg)
+{
+	struct look *look = arg;
+
+	if (look->cbs != NULL)
+		look->cbs->seen(look->arg);
+}
+
+static void
 on_shown(void *arg, const char *why)
 {
 	struct look *look = arg;
@@ -50,7 +59,7 @@ on_ended(void *arg)
 	struct look *look = arg;
 	struct looks *looks = look->looks;
 
-	looks_note(looks, look->options.queue, survey_seen(look->survey),
+	looks_note(looks, look->options.queue, survey_left(look->survey),
 	    loop_now_ms(look->options.env->loop));
 	survey_free(look->survey);
 	free(look);
@@ -62,7 +71,8 @@ on_ended(void *arg)
 static void
 start_next(struct looks *looks)
 {
-	static const struct survey_cbs cbs = { on_letter, on_shown, on_ended };
+	static const struct survey_cbs cbs = { on_letter, on_seen, on_shown,
+		on_ended };
 	struct look *look = TAILQ_FIRST(&looks->waiting);
 
 	if (look == NULL || looks->current != NULL || looks->held ||
@@ -175,6 +185,12 @@ look_pull(struct look *look, bool on)
 	look->pull = on;
 	if (look->survey != NULL)
 		survey_pull(look->survey, on);
+}
+
+uint64_t
+look_total(const struct look *look)
+{
+	return look->survey != NULL ? survey_total(look->survey) : 0;
 }
 
 uint64_t

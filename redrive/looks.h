@@ -36,6 +36,8 @@ struct look_cbs {
 	/* A letter that the filter takes; gone on return. */
 	void (*letter)(void *arg, const struct envelope *,
 	    const struct rmq_message *);
+	/* Another letter was looked at, whether it was taken or not. */
+	void (*seen)(void *arg);
 	/*
 	 * No more letters; `why` is NULL when all that were wanted have been
 	 * shown. The look is gone on return.
@@ -69,7 +71,8 @@ struct look *look_new(struct looks *, const struct survey_options *,
 void look_cancel(struct look *);
 /* Off: letters stop coming soon, until it is on again. */
 void look_pull(struct look *, bool on);
-/* Letters seen so far. */
+/* Letters seen so far, of how many, at least. */
 uint64_t look_seen(const struct look *);
+uint64_t look_total(const struct look *);
 
 #endif

@@ -56,6 +56,7 @@ struct scan {
 	bool known;
 	bool counted; /* target is what the broker said */
 	bool pull;
+	bool fresh;  /* the last that came was never given back by anybody */
 	bool enough; /* the queue has no more, whatever was counted */
 	bool cut;
 	bool stalled; /* said that the queue delivers nothing */
@@ -196,7 +197,8 @@ static void
 go_on(struct scan *scan)
 {
 	bool over = scan->enough || scan->cut ||
-	    (scan->counted && scan->seen >= scan->target);
+	    (scan->counted && scan->seen >= scan->target) ||
+	    (scan->state == SCAN_SKIMMING && scan->fresh);
 
 	if (chain_is_filling(scan->chain))
 		return;
@@ -222,6 +224,7 @@ on_message(void *arg, struct chain_ref ref, struct rmq_message *message,
 	struct scan *scan = arg;
 
 	scan->seen++;
+	scan->fresh = !redelivered;
 	scan->bytes += rmq_message_bytes(message);
 	if (scan->state == SCAN_READING)
 		scan->cbs->letter(scan->arg, ref, message, redelivered);
@@ -517,6 +520,14 @@ uint64_t
 scan_total(const struct scan *scan)
 {
 	return scan->target > scan->seen ? scan->target : scan->seen;
+}
+
+uint64_t
+scan_left(const struct scan *scan)
+{
+	uint64_t held = chain_held(scan->chain);
+
+	return scan->enough ? held : scan_total(scan) - (scan->seen - held);
 }
 
 bool

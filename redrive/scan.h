@@ -10,10 +10,11 @@
  * is not touched. A pass over what was just given back, and nothing else, need
  * not be made: the count tells.
  *
- * It is also whole: told to close early, it takes the rest unread and gives
- * all of it back. A quorum queue keeps what was given back apart, in front of
- * its other messages; a part of it given back once more would go behind the
- * part that was not taken.
+ * It is also whole: told to close early, it takes the rest of what was ever
+ * given back, unread, and gives all of it back. A quorum queue keeps that
+ * apart, in front of its other messages; a part of it given back once more
+ * would go behind the part that was not taken. Once a message comes that is
+ * not redelivered, there is no more of it.
  *
  * Acks need time. A busy broker keeps them with the channel, and forgets them
  * when that closes; the messages come again. So a scan rests before it closes
@@ -94,6 +95,8 @@ uint64_t scan_held(const struct scan *);
 uint64_t scan_orphans(const struct scan *);
 /* How many there are to see, at least; for showing progress. */
 uint64_t scan_total(const struct scan *);
+/* In the queue at least, once all is given back. */
+uint64_t scan_left(const struct scan *);
 /* The connection has no channel left: the pass ended before the queue did. */
 bool scan_is_cut(const struct scan *);
 /* It ended at once: see scan_options.known. */

@@ -70,6 +70,7 @@ on_letter(void *arg, struct chain_ref ref, struct rmq_message *message,
 			s->cbs->letter(s->arg, &e, message);
 		}
 		envelope_clear(&e);
+		s->cbs->seen(s->arg);
 	}
 	rmq_message_free(message);
 	if (s->options.limit != 0 && s->count >= s->options.limit)
@@ -178,6 +179,12 @@ uint64_t
 survey_seen(const struct survey *s)
 {
 	return scan_seen(s->scan);
+}
+
+uint64_t
+survey_left(const struct survey *s)
+{
+	return scan_left(s->scan);
 }
 
 uint64_t

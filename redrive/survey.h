@@ -36,6 +36,8 @@ struct survey_cbs {
 	/* A letter that the filter takes; gone on return. */
 	void (*letter)(void *arg, const struct envelope *,
 	    const struct rmq_message *);
+	/* Another letter was looked at, whether it was taken or not. */
+	void (*seen)(void *arg);
 	/*
 	 * No more letters: all there were have been seen, or as many as wanted
 	 * (`why` NULL), or it was broken off. What it holds is still to be
@@ -59,6 +61,8 @@ void survey_pull(struct survey *, bool on);
 
 /* Letters seen, and how many there are to see, at least. */
 uint64_t survey_seen(const struct survey *);
+/* In the queue at least, after it has ended. */
+uint64_t survey_left(const struct survey *);
 uint64_t survey_total(const struct survey *);
 
 #endif

@@ -77,7 +77,7 @@ def look(run, path, name, what, expected, fast=True, **query):
 
 def run_looks(run):
     """Peek, groups and export of a DLQ that nothing else touches."""
-    from test_redrive_api import ApiCase
+    from api_case import ApiCase
     run.close()
     run.case = case = ApiCase()
     case.setUp()
@@ -88,17 +88,25 @@ def run_looks(run):
     rare = sum(reason_of(count)(n) == RARE for n in range(count))
     path, late = case.socket, {"reason": [RARE]}
 
+    def groups(name, expected, **query):
+        look(run, path, name, "groups", expected, lines="true", **query)
+
     look(run, path, "peek of 20", "dead", 20, limit=20)
     look(run, path, "the same at once", "dead", 20, limit=20)
     look(run, path, "peek", "dead", 100)
-    look(run, path, "groups right after", "groups", count)
-    look(run, path, "groups again", "groups", count)
+    groups("groups right after", count)
+    groups("groups again", count)
     case.wait_depth("orders.dlq", count)
-    look(run, path, "groups", "groups", count)
+    groups("groups", count)
     case.wait_depth("orders.dlq", count)
-    look(run, path, "peek at what is rare and late", "dead", rare, filter=late)
+    # All were given back before: the next one has to read them all.
+    look(run, path, "peek of 20", "dead", 20, limit=20)
     case.wait_depth("orders.dlq", count)
-    look(run, path, "groups of that", "groups", rare, filter=late)
+    # Only the last ones match: nothing can be shown before.
+    look(run, path, "peek at what is rare and late", "dead", rare, fast=False,
+         filter=late)
+    case.wait_depth("orders.dlq", count)
+    groups("groups of that", rare, filter=late)
     case.wait_depth("orders.dlq", count)
     look(run, path, "export", "dead", count, lines="true")
     case.wait_depth("orders.dlq", count)

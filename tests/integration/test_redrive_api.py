@@ -5,6 +5,8 @@ independent client finds in the queues afterwards."""
 
 import json
 import os
+import pty
+import random
 import socket
 import subprocess
 
@@ -53,6 +55,67 @@ class Looks(ApiCase):
         headers = {h["name"]: h for h in letters[0]["headers"]}
         self.assertEqual(headers["dlo-attempt"]["value"], 6)
         self.assertIn("n", headers)
+        self.assert_as_before(ids)
+
+    def test_api_groups_are_told_as_they_come(self):
+        self.office()
+        self.bury(numbered(12000))
+        self.ask("groups", "orders")  # from now on the broker takes longer
+        client = self.connect_raw()
+        client.sendall(b"GET /v1/pipelines/orders/groups?lines=true HTTP/1.0"
+                       b"\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+        lines = [json.loads(line) for line in
+                 answer.partition(b"\r\n\r\n")[2].splitlines()]
+        self.assertTrue(lines[-1]["end"])
+        self.assertEqual(lines[-1]["groups"][0]["count"], 12000)
+        for line in lines[:-1]:
+            self.assertEqual(line["of"], 12000)
+            self.assertEqual(line["groups"][0]["count"], line["seen"])
+        # On a terminal the draft gives way to the whole.
+        shown = self.on_a_terminal("groups", "orders")
+        self.assertEqual(shown.count("COUNT"), shown.count("\033[J") + 1)
+        self.assertIn("12000  attempts_exhausted", shown.split("\033[J")[-1])
+
+    def on_a_terminal(self, *args):
+        """What a verb shows there."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        with subprocess.Popen([os.path.join(BIN, "dlo"), "-c", self.path,
+                               *args], stdout=theirs, stderr=theirs,
+                              env=program_env()) as program:
+            os.close(theirs)
+            shown = b""
+            try:
+                while part := os.read(ours, 65536):
+                    shown += part
+            except OSError:  # it has ended
+                pass
+        self.assertEqual(program.returncode, 0, shown)
+        return shown.decode()
+
+    def test_api_looks_in_any_sequence_keep_the_order(self):
+        """Short ones take only a part of the queue, and give it back in front
+        of what was given back before; the next one knows of all."""
+        self.office()
+        chance = random.Random(1)
+        ids = self.bury(numbered(600))
+        for number in range(40):
+            kind = chance.randrange(8)
+            if kind == 0:
+                self.assertEqual(self.ask("groups", "orders")["count"],
+                                 len(ids))
+            elif kind == 1:
+                ids += self.bury([f"late-{number}-{n}" for n in range(50)])
+            elif kind == 2:
+                self.ask("peek", "orders", "--id", chance.choice(ids))
+            else:
+                limit = chance.choice((1, 3, 20, 255, 256, 257, 300))
+                shown = self.ask("peek", "orders", "--limit", str(limit))
+                self.assertEqual([m["id"] for m in shown["messages"]],
+                                 ids[:limit])
         self.assert_as_before(ids)
 
     def test_api_looks_wait_for_each_other(self):
