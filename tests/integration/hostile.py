@@ -178,6 +178,21 @@ def without_headers(raw):
     return struct.pack(">H", flags) + raw[2:at] + raw[at + 4 + size:]
 
 
+def with_user(raw, user):
+    """Raw properties without headers, and with that user if they have none."""
+    flags, at = struct.unpack(">H", raw[:2])[0], 2
+    if flags & 1 << PROPERTIES["user_id"]:
+        return raw
+    for name, bit in PROPERTIES.items():
+        if name == "user_id":
+            break
+        if flags & 1 << bit:
+            at += {"delivery_mode": 1, "priority": 1, "timestamp": 8}.get(
+                name, 1 + raw[at])
+    return (struct.pack(">H", flags | 1 << PROPERTIES["user_id"])
+            + raw[2:at] + short(user) + raw[at:])
+
+
 def foreign(headers):
     return {name: field for name, field in headers.items()
             if name not in REMOVED
