@@ -9,6 +9,7 @@ check_SCRIPTS += \
 	tests/scripts/check-manuals
 EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/bench \
+	scripts/bench_redrive.py \
 	scripts/broker \
 	scripts/build \
 	scripts/coffee_shop.py \

@@ -103,3 +103,19 @@ def run_collapse(run):
     run.check(longest < STEP_S,
               f"{len(refused)} of {len(seen)} refused, for {longest:.1f} s "
               "in a row at most")
+
+
+def run_million(run):
+    """A whole dead-letter queue, far larger than any window, goes back."""
+    case = redrive_case(run)
+    count = run.args.million_letters
+    ids = set(case.bury([f"m-{n}" for n in range(count)], body=b"x" * 100))
+    print(f"  {count} are dead", flush=True)
+    code, out, took, peak = once(case, case.redrive_config(rate=1000000))
+    print(f"  {out.strip()} in {took:.0f} s", flush=True)
+    run.check(code == 0 and f"{count} redriven" in out, "complete")
+    run.check(peak < FILTER_MIB, f"{peak:.0f} MiB resident at most")
+    run.check(case.depth("orders.dlq") == 0, "no dead letter is left")
+    moved = case.ids_in("orders")
+    run.check(set(moved) == ids and len(moved) == count,
+              f"{len(moved)} in the work queue: each of them once")
