@@ -8,6 +8,9 @@ import time
 FILTER_EVERY = 1000
 FILTER_SECONDS = 10
 FILTER_MIB = 64
+# The filter's, and 16 bytes for the id of each letter that was moved, in a table
+# that may be half empty.
+MILLION_MIB = FILTER_MIB + 32
 STEP_S = 5
 
 
@@ -114,7 +117,7 @@ def run_million(run):
     code, out, took, peak = once(case, case.redrive_config(rate=1000000))
     print(f"  {out.strip()} in {took:.0f} s", flush=True)
     run.check(code == 0 and f"{count} redriven" in out, "complete")
-    run.check(peak < FILTER_MIB, f"{peak:.0f} MiB resident at most")
+    run.check(peak < MILLION_MIB, f"{peak:.0f} MiB resident at most")
     run.check(case.depth("orders.dlq") == 0, "no dead letter is left")
     moved = case.ids_in("orders")
     run.check(set(moved) == ids and len(moved) == count,
