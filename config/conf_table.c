@@ -200,7 +200,9 @@ const struct conf_key conf_table[] = {
 	    "verified."),
 	{ "broker.management", CONF_TYPE_MAP, .hook = conf_hooks_management,
 	    .doc = "The management API, for dlo topology; https:// trusts "
-		   "what broker.tls (or topology.broker.tls) names." },
+		   "what broker.tls (or topology.broker.tls) names. "
+		   "dlo-redrive asks it, as its own user, whether a work queue "
+		   "drops messages." },
 	{ "broker.management.url", CONF_TYPE_TEXT, CONF_REQUIRED | CONF_LIVE,
 	    CONF(broker.management.url), .check = conf_valid_base_url,
 	    .doc = "Such as http://127.0.0.1:15672." },

@@ -78,6 +78,7 @@ enum job_pause {
 	JOB_PAUSE_PROBE = 1,	/* the downstream is not healthy */
 	JOB_PAUSE_BREAKER = 2,	/* a consumer's breaker is open */
 	JOB_PAUSE_OPERATOR = 4, /* somebody asked for it */
+	JOB_PAUSE_LIMIT = 8,	/* does the work queue drop? It is asked */
 };
 
 /* All that it points to must outlive the job. */

@@ -69,6 +69,8 @@ standing_why(const struct job *job)
 		return "the downstream's breaker is open";
 	if ((job->paused & JOB_PAUSE_PROBE) != 0)
 		return "the downstream is not healthy";
+	if ((job->paused & JOB_PAUSE_LIMIT) != 0)
+		return "whether the work queue drops is not known yet";
 	if (canary == CANARY_WAITING || canary == CANARY_LOOKING)
 		return "how the canary fares is not known yet";
 	return "";

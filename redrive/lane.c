@@ -11,6 +11,7 @@
 #include "lib/xalloc.h"
 #include "redrive/depth.h"
 #include "redrive/job_env.h"
+#include "redrive/limit.h"
 #include "redrive/looks.h"
 #include "redrive/tally.h"
 #include "redrive/trigger.h"
@@ -38,6 +39,8 @@ struct lane {
 	/* Of the last job: what it moved may still fail. NULL: none. */
 	struct watch *watch;
 	bool breaker_open;
+	struct limit *limit; /* NULL: nobody can be asked */
+	struct loop_timer *limit_timer;
 	bool said_limit; /* see say_limit */
 	bool automatic;	 /* ... of a trigger */
 	unsigned asked;	 /* trigger's reasons for a job that has not begun */
@@ -100,6 +103,9 @@ job_ended(void *arg)
 	lane->watch = job_take_watch(lane->job);
 	job_free(lane->job);
 	lane->job = NULL;
+	if (lane->limit != NULL)
+		limit_cancel(lane->limit);
+	loop_timer_stop(lane->loop, lane->limit_timer);
 	lane->progress = report.progress;
 	lane->refused = report.code;
 	if (report.oldest_ms != 0)
@@ -115,20 +121,60 @@ job_ended(void *arg)
 
 /*
  * A work queue with a length limit that drops its oldest messages confirms
- * what is redriven and drops what waits there. Nobody sees that over AMQP; one
- * that we declare has none.
+ * what is redriven and drops what waits there. Who may not be asked whether
+ * it does leaves that to the operator.
  */
 static void
-say_limit(struct lane *lane, const struct job_order *order)
+say_limit(struct lane *lane, const char *why)
 {
-	if (lane->said_limit || lane->conf->declare || order->force ||
-	    order->action != ACTION_REDRIVE || order->census != NULL)
+	if (lane->said_limit)
 		return;
 	lane->said_limit = true;
 	log_info("work_queue_limit_unknown",
 	    LOG_STR("pipeline", lane->conf->name),
-	    LOG_STR("queue", lane->names.work),
+	    LOG_STR("queue", lane->names.work), LOG_STR("why", why),
 	    LOG_STR("hint", "dlo topology check sees limits that drop"));
+}
+
+static void
+ask_limit(void *arg)
+{
+	struct lane *lane = arg;
+
+	if (lane->job != NULL)
+		limit_ask(lane->limit);
+}
+
+static void
+on_limit(void *arg, enum limit_answer answer, const char *why)
+{
+	struct lane *lane = arg;
+
+	if (answer == LIMIT_UNKNOWN)
+		say_limit(lane, why);
+	if (lane->job == NULL)
+		return;
+	if (answer == LIMIT_DROPS)
+		job_stop(lane->job, JOB_PARTIAL,
+		    "a full work queue would drop messages (or --force)");
+	job_resume(lane->job, JOB_PAUSE_LIMIT);
+	loop_timer_start(lane->loop, lane->limit_timer, LIMIT_EVERY_MS);
+}
+
+/* The job that is about to run stands until it is known. */
+static void
+check_limit(struct lane *lane, const struct job_order *order)
+{
+	if (order->force || order->action != ACTION_REDRIVE ||
+	    order->census != NULL)
+		return;
+	if (lane->limit != NULL) {
+		job_pause(lane->job, JOB_PAUSE_LIMIT,
+		    "whether the work queue drops messages is asked");
+		limit_ask(lane->limit);
+	} else if (!lane->conf->declare) {
+		say_limit(lane, "there is no management API to ask");
+	}
 }
 
 /* Is a job to start now, and if not, when is that to be asked again? */
@@ -254,6 +300,10 @@ lane_new(const struct lane_options *options, const struct lane_cbs *cbs,
 	trigger_init(&lane->trigger, &lane->conf->redrive,
 	    loop_now_ms(lane->loop));
 	lane->timer = loop_timer_new(lane->loop, consider, lane);
+	lane->limit = limit_new(lane->loop,
+	    conf_broker_for(options->conf, CONF_ROLE_REDRIVE), lane->names.work,
+	    on_limit, lane);
+	lane->limit_timer = loop_timer_new(lane->loop, ask_limit, lane);
 	lane->dead = lane->parked = lane->archived = -1;
 	looks_init(&lane->looks, looks_changed, lane);
 	if (options->watches)
@@ -272,6 +322,8 @@ lane_free(struct lane *lane)
 	depth_free(lane->depth);
 	depth_free(lane->parked_depth);
 	depth_free(lane->archive_depth);
+	limit_free(lane->limit);
+	loop_timer_free(lane->loop, lane->limit_timer);
 	loop_timer_free(lane->loop, lane->timer);
 	topology_pipeline_names_clear(&lane->names);
 	free(lane);
@@ -363,6 +415,9 @@ lane_disable(struct lane *lane)
 	lane->asked = 0;
 	trigger_disable(&lane->trigger);
 	loop_timer_stop(lane->loop, lane->timer);
+	if (lane->limit != NULL)
+		limit_cancel(lane->limit);
+	loop_timer_stop(lane->loop, lane->limit_timer);
 	job_free(lane->job);
 	lane->job = NULL;
 	job_changed(lane);
@@ -394,10 +449,10 @@ lane_run(struct lane *lane, const struct lane_run *run)
 	lane->automatic = run->automatic;
 	if (run->automatic)
 		lane->asked = 0;
-	say_limit(lane, &run->order);
 	watch_free(lane->watch);
 	lane->watch = NULL;
 	lane->job = job_new(&options, &cbs, lane);
+	check_limit(lane, &run->order);
 	if (lane->breaker_open)
 		lane_breaker(lane, true);
 	if (run->automatic && !lane->healthy)

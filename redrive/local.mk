@@ -67,6 +67,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/ledger.h \
 	redrive/letter_json.c \
 	redrive/letter_json.h \
+	redrive/limit.c \
+	redrive/limit.h \
 	redrive/looks.c \
 	redrive/looks.h \
 	redrive/mailing.c \

@@ -17,10 +17,13 @@ class ApiCase(RedriveCase):
         super().setUp()
         self.socket = f"{self.folder}/redrive.sock"
 
-    def office(self, listen=None, token=None, downstream=None, **redrive):
+    def office(self, listen=None, token=None, downstream=None,
+               management=None, **redrive):
         """A daemon that does nothing by itself; it is active."""
         redrive.setdefault("when", [])
         config = self.redrive_config(downstream, **redrive)
+        if management is not None:
+            config["broker"]["management"] = management
         listen = listen or f"unix:{self.socket}"
         config["redrive"] = {"listen": listen}
         if token is not None:

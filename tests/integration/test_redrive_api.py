@@ -358,6 +358,18 @@ class Moves(ApiCase):
             "it has ended", every=0.2)
         self.assertRegex(self.dlo("job", job["id"]), r"state +cancelled\n")
 
+    def test_api_a_work_queue_that_drops_is_filled_by_force_only(self):
+        self.channel.queue_delete("orders")
+        self.declare("orders", "classic", {"x-max-length": 10})
+        self.office(management={
+            "url": f"http://127.0.0.1:{self.broker.management_port}"})
+        self.bury(numbered(3))
+        said = self.dlo("redrive", "orders", "--all", "--wait", code=2)
+        self.assertIn("partial: a full work queue would drop", said)
+        self.assertIn("--force", said)
+        self.dlo("redrive", "orders", "--all", "--force", "--wait")
+        self.assertEqual(len(self.ids_in("orders")), 3)
+
     def test_api_redriving_is_turned_off_and_on(self):
         self.office()
         ids = self.bury(numbered(3))

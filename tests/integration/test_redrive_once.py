@@ -269,6 +269,56 @@ class Trouble(RedriveCase):
         self.assertEqual(sorted(moved), sorted(ids))
         self.assertIn("complete: 25 redriven", program.stdout)
 
+    def management(self):
+        """A configuration by which dlo-redrive asks the management API."""
+        config = self.redrive_config()
+        config["broker"]["management"] = {
+            "url": f"http://127.0.0.1:{self.broker.management_port}"}
+        return config
+
+    def test_a_work_queue_that_drops_is_spared(self):
+        self.channel.queue_delete("orders")
+        self.declare("orders", "classic", {"x-max-length": 10})
+        ids = self.bury(numbered(25))
+        out = self.once(2, self.management())
+        self.assertIn("partial: a full work queue would drop", out)
+        self.assertEqual(self.depth("orders"), 0)
+        self.assertEqual(self.ids_in("orders.dlq"), ids)
+
+    def policy(self, definition):
+        """One for the work queue, and it has it."""
+        self.broker.api("PUT", f"policies/{self.vhost}/few", {
+            "pattern": "^orders$", "apply-to": "queues",
+            "definition": definition})
+        harness.wait_until(lambda: self.broker.api(
+            "GET", f"queues/{self.vhost}/orders").get(
+                "effective_policy_definition") == definition, "the policy")
+
+    def test_a_policy_that_drops_is_seen(self):
+        self.bury(numbered(5))
+        config = self.management()
+        self.policy({"max-length": 10})
+        self.assertIn("a full work queue would drop", self.once(2, config))
+        self.policy({"max-length": 10, "overflow": "reject-publish"})
+        self.assertIn("complete: 5 redriven", self.once(0, config))
+
+    def test_a_limit_that_nobody_tells_is_left_to_the_operator(self):
+        self.broker.api("PUT", "users/mover",
+                        {"password": "secret", "tags": ""})
+        self.addCleanup(self.broker.api, "DELETE", "users/mover")
+        self.broker.allow(self.vhost, "mover")
+        self.bury(numbered(3))
+        config = self.management()
+        config["redrive"] = {"broker": {"user": "mover",
+                                        "password": "secret"}}
+        program = Program("dlo-redrive", "-c", self.write_config(config),
+                          "--once")
+        self.addCleanup(program.finish)
+        self.assertEqual(program.wait(), 0)
+        line, = program.logged("work_queue_limit_unknown")
+        self.assertIn("the tag management", line.fields["why"])
+        self.assertIn("complete: 3 redriven", program.stdout)
+
     def test_a_term_gives_back_the_rest(self):
         """In order, though less than the queue was read: what was given back
         before (by the dry run) is kept apart from the rest."""
