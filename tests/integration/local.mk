@@ -35,6 +35,7 @@ EXTRA_DIST += \
 	tests/integration/test_redrive_actions.py \
 	tests/integration/test_redrive_api.py \
 	tests/integration/test_redrive_audit.py \
+	tests/integration/test_redrive_bounds.py \
 	tests/integration/test_redrive_canary.py \
 	tests/integration/test_redrive_daemon.py \
 	tests/integration/test_redrive_jobs.py \
