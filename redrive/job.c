@@ -388,8 +388,8 @@ in_the_way(const struct job *job)
 static bool
 may_start_pass(const struct job *job)
 {
-	return job->conn != NULL && job->paused == 0 && !is_waiting(job) &&
-	    !mover_must_wait(job->mover) &&
+	return job->conn != NULL && job->paused == 0 && !job->yields &&
+	    !is_waiting(job) && !mover_must_wait(job->mover) &&
 	    !loop_timer_pending(job->loop, job->timer);
 }
 
@@ -409,7 +409,7 @@ step_scanning(struct job *job)
 	    watch_state(job->watch) == CANARY_LOOKING && !job->pass.looking;
 
 	if (job->report.end != JOB_UNDER_WAY || job->pass.release || look ||
-	    in_the_way(job)) {
+	    job->yields || in_the_way(job)) {
 		job->pass.release = true;
 		settle(job);
 	} else if (job->pass.over && mover_is_idle(job->mover)) {

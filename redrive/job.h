@@ -113,6 +113,15 @@ void job_link(struct job *, struct rmq_conn *);
  */
 void job_pause(struct job *, enum job_pause, const char *why);
 void job_resume(struct job *, enum job_pause);
+/*
+ * On: somebody wants to look at the queue. It gives back its window as soon as
+ * what it has sent is confirmed, and takes no other until off.
+ */
+void job_yield(struct job *, bool on);
+/* Whether it has a window, or still gives it back. */
+bool job_has_window(const struct job *);
+/* Whether it has one and makes use of it: it would be interrupted. */
+bool job_is_moving(const struct job *);
 /* What a consumer tells; it may concern the job. */
 void job_heard(struct job *, const struct news *);
 /*

@@ -46,6 +46,7 @@ struct job {
 	struct loop_task task;		/* step */
 	struct loop_task tell;		/* the owner, of a change */
 	unsigned paused;		/* enum job_pause, ORed */
+	bool yields;			/* see job_yield */
 	unsigned broken;		/* passes in a row */
 	uint64_t given_back;
 	/* ... at that time, and a pass would only see that again; 0: not so. */

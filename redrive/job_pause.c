@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
-/* A job stands still, and goes on. */
+/* A job stands still, or stands aside, and goes on. */
 #include "config/conf.h"
 #include "lib/log.h"
 #include "redrive/job_internal.h"
@@ -49,4 +49,24 @@ job_resume(struct job *job, enum job_pause by)
 	mover_hold(job->mover, false);
 	job_hold_watch(job);
 	loop_defer(job->loop, &job->task);
+}
+
+void
+job_yield(struct job *job, bool on)
+{
+	job->yields = on;
+	loop_defer(job->loop, &job->task);
+}
+
+bool
+job_has_window(const struct job *job)
+{
+	return job->scan != NULL;
+}
+
+bool
+job_is_moving(const struct job *job)
+{
+	return job->scan != NULL && job->paused == 0 &&
+	    (job->watch == NULL || watch_state(job->watch) != CANARY_WAITING);
 }

@@ -17,6 +17,9 @@
 #include "redrive/trigger.h"
 #include "redrive/watch.h"
 
+/* A job that moves something is not interrupted again for so long. */
+#define YIELD_EVERY_MS 5000
+
 /* The broker's reply code for a queue that is gone. */
 #define NOT_FOUND 404
 
@@ -41,9 +44,11 @@ struct lane {
 	bool breaker_open;
 	struct limit *limit; /* NULL: nobody can be asked */
 	struct loop_timer *limit_timer;
-	bool said_limit; /* see say_limit */
-	bool automatic;	 /* ... of a trigger */
-	unsigned asked;	 /* trigger's reasons for a job that has not begun */
+	bool said_limit;    /* see say_limit */
+	bool yielding;	    /* the job makes room for looks */
+	int64_t yielded_ms; /* until when it last did; monotonic */
+	bool automatic;	    /* ... of a trigger */
+	unsigned asked;	    /* trigger's reasons for a job that has not begun */
 	bool enabled;
 	bool healthy;
 	int64_t healthy_since_ms; /* wall clock */
@@ -71,7 +76,9 @@ job_changed(void *arg)
 	struct lane *lane = arg;
 	bool looking = looks_are_busy(&lane->looks);
 
-	looks_hold(&lane->looks, lane->job != NULL);
+	looks_hold(&lane->looks,
+	    lane->job != NULL &&
+		(!lane->yielding || job_has_window(lane->job)));
 	hold_depths(lane,
 	    looking || (lane->job != NULL && job_is_shifting(lane->job)),
 	    looking);
@@ -83,6 +90,11 @@ looks_changed(void *arg)
 {
 	struct lane *lane = arg;
 
+	if (lane->yielding && !looks_are_wanted(&lane->looks)) {
+		lane->yielding = false;
+		lane->yielded_ms = loop_now_ms(lane->loop);
+		job_yield(lane->job, false);
+	}
 	job_changed(lane);
 	if (lane->job != NULL && !looks_are_busy(&lane->looks))
 		job_link(lane->job, lane->conn);
@@ -103,6 +115,7 @@ job_ended(void *arg)
 	lane->watch = job_take_watch(lane->job);
 	job_free(lane->job);
 	lane->job = NULL;
+	lane->yielding = false;
 	if (lane->limit != NULL)
 		limit_cancel(lane->limit);
 	loop_timer_stop(lane->loop, lane->limit_timer);
@@ -420,6 +433,7 @@ lane_disable(struct lane *lane)
 	loop_timer_stop(lane->loop, lane->limit_timer);
 	job_free(lane->job);
 	lane->job = NULL;
+	lane->yielding = false;
 	job_changed(lane);
 	link_depth(lane);
 }
@@ -485,6 +499,20 @@ lane_report(const struct lane *lane, struct job_report *report)
 	if (lane->job == NULL)
 		return false;
 	job_report(lane->job, report);
+	return true;
+}
+
+bool
+lane_make_room(struct lane *lane)
+{
+	if (lane->job == NULL || lane->yielding)
+		return true;
+	if (job_is_moving(lane->job) && lane->yielded_ms != 0 &&
+	    loop_now_ms(lane->loop) - lane->yielded_ms < YIELD_EVERY_MS)
+		return false;
+	lane->yielding = true;
+	job_yield(lane->job, true);
+	job_changed(lane);
 	return true;
 }
 

@@ -85,6 +85,11 @@ void lane_stop(struct lane *, enum job_end, const char *why);
 bool lane_report(const struct lane *, struct job_report *);
 bool lane_is_busy(const struct lane *);
 /*
+ * Somebody is about to look: a job gives back its window first, and goes on
+ * when nobody looks any more. False: it did so only a moment ago.
+ */
+bool lane_make_room(struct lane *);
+/*
  * False: the last job found the dead-letter queue missing or closed to us, and
  * `why` (may be NULL) gets a line for people.
  */

@@ -131,6 +131,12 @@ looks_are_busy(const struct looks *looks)
 	return looks->current != NULL;
 }
 
+bool
+looks_are_wanted(const struct looks *looks)
+{
+	return looks->current != NULL || !TAILQ_EMPTY(&looks->waiting);
+}
+
 void
 looks_note(struct looks *looks, const char *queue, uint64_t count,
     int64_t now_ms)
@@ -170,13 +176,16 @@ look_new(struct looks *looks, const struct survey_options *options,
 void
 look_cancel(struct look *look)
 {
+	struct looks *looks = look->looks;
+
 	look->cbs = NULL;
 	if (look->survey != NULL) {
 		survey_stop(look->survey, "cancelled");
 		return;
 	}
-	TAILQ_REMOVE(&look->looks->waiting, look, entry);
+	TAILQ_REMOVE(&looks->waiting, look, entry);
 	free(look);
+	looks->changed(looks->arg);
 }
 
 void

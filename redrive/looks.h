@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
  * Looks at the queues of one pipeline, for operators: one after the other, as
- * each holds what it looks at, and never beside a job of that pipeline.
+ * each holds what it looks at, and never beside a window of a job.
  */
 #ifndef DLO_REDRIVE_LOOKS_H
 #define DLO_REDRIVE_LOOKS_H
@@ -20,7 +20,7 @@ TAILQ_HEAD(look_queue, look);
 /* Part of a lane. */
 struct looks {
 	struct rmq_conn *conn; /* NULL: none */
-	bool held;	       /* none may start: a job is there */
+	bool held;	       /* none may start: a job has the letters */
 	struct look *current;  /* NULL: none */
 	struct look_queue waiting;
 	/* What went back last, which the broker may not have counted yet. */
@@ -54,6 +54,8 @@ void looks_link(struct looks *, struct rmq_conn *);
 void looks_hold(struct looks *, bool on);
 /* Whether one is under way: no job may start. */
 bool looks_are_busy(const struct looks *);
+/* Whether one is under way, or waits. */
+bool looks_are_wanted(const struct looks *);
 
 /* So many letters were given back to this queue (which must last), now. */
 void looks_note(struct looks *, const char *queue, uint64_t count,

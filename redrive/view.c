@@ -95,13 +95,15 @@ view_look(struct redrive *r, const struct conf_pipeline *pipeline,
 		*refusal = (struct view_refusal){ false, "standby",
 			"this daemon is not the active one",
 			"ask the active one: see dlo_active" };
-	else if (lane_is_busy(lane))
-		*refusal = (struct view_refusal){ true, "busy",
-			"a job holds the letters",
-			"wait for its end, or end it with `dlo cancel`" };
 	else if (looks->conn == NULL)
 		*refusal = (struct view_refusal){ false, "offline",
 			"there is no connection to the broker", NULL };
+	else if (!lane_make_room(lane))
+		*refusal = (struct view_refusal){ true, "busy",
+			"a job has the letters, and gave way to a look only a "
+			"moment ago",
+			"ask again in some seconds, or pause it with "
+			"`dlo pause`" };
 	else
 		return look_new(looks, &options, cbs, arg);
 	return NULL;

@@ -118,6 +118,29 @@ class Looks(ApiCase):
                                  ids[:limit])
         self.assert_as_before(ids)
 
+    def test_api_a_job_gives_way_to_a_look(self):
+        self.office(rate=20)
+        ids = self.bury(numbered(100), reason=lambda n:
+                        "rejected" if n % 2 else "deadline")
+        job = self.ask("redrive", "orders", "--reason", "deadline")["id"]
+        harness.wait_until(lambda: self.depth("orders") >= 5, "some moved")
+        groups = self.ask("groups", "orders")
+        moved = 100 - groups["count"]
+        self.assertTrue(groups["complete"])
+        self.assertGreaterEqual(moved, 5)
+        self.assertIn("gave way", self.dlo("peek", "orders", code=1))
+        # One that stands still has nothing to lose by it.
+        self.dlo("pause", job)
+        self.ask("peek", "orders")
+        self.assertEqual(self.ask("groups", "orders")["count"],
+                         100 - self.depth("orders"))
+        self.dlo("resume", job)
+        harness.wait_until(lambda: self.ask("job", job)["state"] == "ended",
+                           "it goes on to its end", every=0.2)
+        self.assertEqual(self.ask("job", job)["redriven"], 50)
+        self.assertEqual(sorted(self.ids_in("orders")), sorted(ids[::2]))
+        self.assert_as_before(ids[1::2])
+
     def test_api_looks_wait_for_each_other(self):
         daemon = self.office()
         ids = self.bury(numbered(200))
