@@ -71,6 +71,10 @@ standing_why(const struct job *job)
 		return "the downstream is not healthy";
 	if ((job->paused & JOB_PAUSE_LIMIT) != 0)
 		return "whether the work queue drops is not known yet";
+	if (mover_is_refused(job->mover))
+		return job->options.order.action == ACTION_REDRIVE
+		    ? "work queue full"
+		    : "the queue that it moves to is full";
 	if (canary == CANARY_WAITING || canary == CANARY_LOOKING)
 		return "how the canary fares is not known yet";
 	return "";

@@ -58,7 +58,7 @@ make_url(struct buf *out, const struct conf_broker *broker, const char *queue)
 	add_escaped(out, broker->vhost);
 	buf_add_u8(out, '/');
 	add_escaped(out, queue);
-	buf_add_str(out, "?columns=arguments,effective_policy_definition");
+	buf_add_str(out, "?columns=type,arguments,effective_policy_definition");
 }
 
 struct limit *
@@ -98,33 +98,48 @@ limit_free(struct limit *limit)
 	free(limit);
 }
 
-/* An argument of the queue, or what a policy says. */
 static const json_t *
-setting_of(const json_t *queue, const char *key)
+argument_of(const json_t *queue, const char *key)
 {
-	const json_t *argument, *policy;
-	char name[32];
-
-	(void)snprintf(name, sizeof(name), "x-%s", key);
-	argument = json_object_get(json_object_get(queue, "arguments"), name);
-	policy = json_object_get(json_object_get(queue,
-				     "effective_policy_definition"),
-	    key);
-	return argument != NULL ? argument : policy;
+	return json_object_get(json_object_get(queue, "arguments"), key);
 }
 
+static const json_t *
+policy_of(const json_t *queue, const char *key)
+{
+	return json_object_get(json_object_get(queue,
+				   "effective_policy_definition"),
+	    key);
+}
+
+static bool
+is_limited(const json_t *queue)
+{
+	return argument_of(queue, "x-max-length") != NULL ||
+	    argument_of(queue, "x-max-length-bytes") != NULL ||
+	    policy_of(queue, "max-length") != NULL ||
+	    policy_of(queue, "max-length-bytes") != NULL;
+}
+
+/* Of a quorum queue the policy's overflow counts, of others the argument. */
 static bool
 drops(const json_t *queue)
 {
 	static const char rejects[] = "reject-publish";
-	const char *overflow = json_string_value(setting_of(queue, "overflow"));
+	const char *type = json_string_value(json_object_get(queue, "type"));
+	const json_t *argument = argument_of(queue, "x-overflow");
+	const json_t *policy = policy_of(queue, "overflow");
+	const char *overflow;
 
-	if (setting_of(queue, "max-length") == NULL &&
-	    setting_of(queue, "max-length-bytes") == NULL)
-		return false;
+	if (argument == NULL ||
+	    (policy != NULL && type != NULL && strcmp(type, "quorum") == 0))
+		overflow = json_string_value(policy);
+	else
+		overflow = json_string_value(argument);
 	/* There is a reject-publish-dlx, too. */
-	return overflow == NULL ||
-	    strncmp(overflow, rejects, strlen(rejects)) != 0;
+	return is_limited(queue) &&
+	    (overflow == NULL ||
+		strncmp(overflow, rejects, strlen(rejects)) != 0);
 }
 
 static void

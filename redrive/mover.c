@@ -502,6 +502,13 @@ mover_must_wait(const struct mover *mover)
 	return mover->state == MOVER_BACKING_OFF && !mover->waited;
 }
 
+bool
+mover_is_refused(const struct mover *mover)
+{
+	return mover->state == MOVER_BACKING_OFF ||
+	    mover->state == MOVER_TRYING;
+}
+
 size_t
 mover_pending(const struct mover *mover)
 {

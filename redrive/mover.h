@@ -85,6 +85,8 @@ bool mover_is_idle(const struct mover *);
 bool mover_is_stalled(const struct mover *);
 /* A queue is full and it is not yet time to try again. */
 bool mover_must_wait(const struct mover *);
+/* A queue is full, and has taken nothing since. */
+bool mover_is_refused(const struct mover *);
 /* Letters queued or sent. */
 size_t mover_pending(const struct mover *);
 /* The longest that a confirm took since mover_restart; 0: there was none. */

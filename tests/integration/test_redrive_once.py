@@ -261,6 +261,10 @@ class Trouble(RedriveCase):
         moved = []
         for count in (1, 2):
             program.wait_log("work_queue_full", count=count, queue="orders")
+        # It waits longer each time, and tries with one letter.
+        self.assertEqual([line.fields["wait_ms"] for line in
+                          program.logged("work_queue_full")[:2]],
+                         ["1000", "2000"])
         # It holds all that is left; nothing came twice, nothing is gone.
         self.wait_depth("orders", 10)
         while program.alive() or self.depth("orders") > 0:
@@ -301,6 +305,22 @@ class Trouble(RedriveCase):
         self.assertIn("a full work queue would drop", self.once(2, config))
         self.policy({"max-length": 10, "overflow": "reject-publish"})
         self.assertIn("complete: 5 redriven", self.once(0, config))
+
+    def test_whose_overflow_counts_depends_on_the_queue(self):
+        """Of a quorum queue the policy's, of a classic one its own."""
+        config = self.management()
+        for kind, own, policy, code in (
+                ("quorum", "reject-publish", "drop-head", 2),
+                ("quorum", "drop-head", "reject-publish", 0),
+                ("classic", "drop-head", "reject-publish", 2),
+                ("classic", "reject-publish", "drop-head", 0)):
+            with self.subTest(kind=kind, own=own):
+                self.channel.queue_delete("orders")
+                self.declare("orders", kind, {"x-overflow": own})
+                self.policy({"max-length": 10, "overflow": policy})
+                self.bury(numbered(3))
+                self.once(code, config)
+                self.channel.queue_purge("orders.dlq")
 
     def test_a_limit_that_nobody_tells_is_left_to_the_operator(self):
         self.broker.api("PUT", "users/mover",
