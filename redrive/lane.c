@@ -19,6 +19,8 @@
 
 /* A job that moves something is not interrupted again for so long. */
 #define YIELD_EVERY_MS 5000
+/* Looks that come while others are under way do not hold it up for longer. */
+#define YIELD_MAX_MS 30000
 
 /* The broker's reply code for a queue that is gone. */
 #define NOT_FOUND 404
@@ -46,7 +48,7 @@ struct lane {
 	struct loop_timer *limit_timer;
 	bool said_limit;    /* see say_limit */
 	bool yielding;	    /* the job makes room for looks */
-	int64_t yielded_ms; /* until when it last did; monotonic */
+	int64_t yielded_ms; /* since when, or until when; monotonic */
 	bool automatic;	    /* ... of a trigger */
 	unsigned asked;	    /* trigger's reasons for a job that has not begun */
 	bool enabled;
@@ -505,12 +507,17 @@ lane_report(const struct lane *lane, struct job_report *report)
 bool
 lane_make_room(struct lane *lane)
 {
-	if (lane->job == NULL || lane->yielding)
+	int64_t now_ms = loop_now_ms(lane->loop);
+
+	if (lane->job == NULL)
 		return true;
+	if (lane->yielding)
+		return now_ms - lane->yielded_ms < YIELD_MAX_MS;
 	if (job_is_moving(lane->job) && lane->yielded_ms != 0 &&
-	    loop_now_ms(lane->loop) - lane->yielded_ms < YIELD_EVERY_MS)
+	    now_ms - lane->yielded_ms < YIELD_EVERY_MS)
 		return false;
 	lane->yielding = true;
+	lane->yielded_ms = now_ms;
 	job_yield(lane->job, true);
 	job_changed(lane);
 	return true;
