@@ -62,7 +62,8 @@ struct conf_node {
 
 enum conf_mechanism { CONF_MECHANISM_PLAIN, CONF_MECHANISM_EXTERNAL };
 
-/* The management API, for `dlo topology`. */
+/* The management API, for `dlo topology`; dlo-redrive asks it as its own user.
+ */
 struct conf_management {
 	const char *url;  /* NULL: not configured */
 	const char *user; /* NULL: that of the topology's broker, with its */

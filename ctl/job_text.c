@@ -19,6 +19,14 @@ text_of(const json_t *job, const char *key)
 	return text != NULL ? text : "";
 }
 
+const char *
+job_text_action(const json_t *job)
+{
+	return json_is_true(json_object_get(job, "dry_run"))
+	    ? "dry run"
+	    : text_of(job, "action");
+}
+
 bool
 job_text_has_ended(const json_t *job)
 {
@@ -144,7 +152,7 @@ job_text_whole(struct buf *out, const json_t *job)
 
 	add_line(out, "job", text_of(job, "id"));
 	add_line(out, "pipeline", text_of(job, "pipeline"));
-	add_line(out, "action", text_of(job, "action"));
+	add_line(out, "action", job_text_action(job));
 	job_text_state(&text, job);
 	add_line(out, "state", buf_str(&text));
 	buf_reset(&text);

@@ -9,6 +9,8 @@
 
 #include "lib/buf.h"
 
+/* "redrive", "delete", …; "dry run" of whichever. */
+const char *job_text_action(const json_t *job);
 /* Appends "0abc running 42 %", or that another daemon has been asked. */
 void job_text_brief(struct buf *, const json_t *job);
 /* Appends how it is or how it ended: "complete", "partial: no verdicts". */

@@ -10,6 +10,7 @@
 #include "ctl/job_text.h"
 #include "ctl/output.h"
 #include "ctl/remote.h"
+#include "ctl/report.h"
 #include "ctl/table.h"
 #include "lib/buf.h"
 
@@ -52,12 +53,12 @@ add_more(struct table *table, const json_t *entry)
 	    strcmp(what, "job_ended") == 0) {
 		job_text_state(&text, job);
 		buf_add_str(&text, ", ");
-		job_text_did(&text, job);
+		if (json_is_true(json_object_get(job, "dry_run")))
+			buf_add_str(&text, job_text_action(job));
+		else
+			job_text_did(&text, job);
 	} else if (job != NULL) {
-		buf_add_str(&text,
-		    output_member(job, "action") != NULL
-			? output_member(job, "action")
-			: "");
+		report_clean(&text, job_text_action(job));
 	} else if (output_member(entry, "why") != NULL) {
 		buf_add_str(&text, output_member(entry, "why"));
 	} else if (output_number(entry, "count") > 0) {

@@ -26,7 +26,7 @@ add_job(struct table *table, const json_t *job)
 
 	table_add(table, output_member(job, "id"));
 	table_add(table, output_member(job, "pipeline"));
-	table_add(table, output_member(job, "action"));
+	table_add(table, job_text_action(job));
 	table_add(table, output_age(age, job, "started_at"));
 	job_text_state(&text, job);
 	table_add(table, buf_str(&text));

@@ -338,6 +338,8 @@ class Moves(ApiCase):
         out = self.dlo("redrive", "orders", "--all", "--dry-run")
         self.assertRegex(out, r"^10 would be moved, in about .*\n"
                          r" +10  attempts_exhausted  http\.503\n$")
+        self.assertEqual(self.dlo("jobs").count("  dry run  "), 2)
+        self.assertRegex(self.dlo("audit"), r"(?m)complete, dry run$")
         self.assert_as_before(ids)
 
     def test_api_a_job_is_steered(self):
