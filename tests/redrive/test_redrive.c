@@ -9,6 +9,9 @@
 /* Long dead at the start of virtual time. */
 #define LONG_DEAD_MS (SIM_EPOCH_MS - 3600 * 1000)
 
+/* consumer.hold_max by default, and a minute: the broker waits longer. */
+#define HELD_MAX_MS (11 * 60 * 1000)
+
 static const struct world_letter used_up = {
 	.reason = "attempts_exhausted",
 	.dead_ms = LONG_DEAD_MS,
@@ -152,6 +155,30 @@ stops_when_the_probe_goes_bad(void **state)
 	world->healthy = true;
 	world_until(world, dlq_is_empty);
 	assert_int_equal(world_depth(world, "orders"), 200);
+	world_free(world);
+}
+
+/*
+ * Longer than the broker waits for an ack: the window is given back in time
+ * (the model would complain), and what is in it is taken again.
+ */
+static void
+takes_two_hours_if_it_must(void **state)
+{
+	struct world *world = world_new(6, "{" WORLD_BLIND "rate: 1}");
+	int64_t start_ms;
+
+	(void)state;
+	model_set_hold_max(world->model, HELD_MAX_MS);
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 7200, &used_up);
+	world->healthy = true;
+	start_ms = loop_now_ms(world->loop);
+	world_until(world, dlq_is_empty);
+	assert_in_range(loop_now_ms(world->loop) - start_ms, 7100 * 1000,
+	    7600 * 1000);
+	assert_int_equal(world_depth(world, "orders"), 7200);
 	world_free(world);
 }
 
@@ -525,6 +552,7 @@ main(void)
 		cmocka_unit_test(takes_only_what_was_dead_at_the_start),
 		cmocka_unit_test(parks_after_too_many),
 		cmocka_unit_test(stops_when_the_probe_goes_bad),
+		cmocka_unit_test(takes_two_hours_if_it_must),
 		cmocka_unit_test(a_return_ends_the_job),
 		cmocka_unit_test(a_mute_broker_gets_its_letters_back),
 		cmocka_unit_test(a_sick_queue_is_not_hammered),
