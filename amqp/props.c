@@ -367,3 +367,19 @@ rmq_table_add_table(struct buf *table, const char *name,
 	add_name(table, name, 'F');
 	add_counted(table, nested.ptr, nested.len);
 }
+
+int64_t
+rmq_props_offset(struct rmq_slice raw)
+{
+	struct rmq_header header;
+	struct rmq_props props;
+	int64_t offset;
+
+	if (rmq_props_parse(&props, raw) == RMQ_PROPS_OK &&
+	    props.has[RMQ_PROP_HEADERS] &&
+	    rmq_table_find(props.value[RMQ_PROP_HEADERS], "x-stream-offset",
+		&header) &&
+	    rmq_header_int(&header, &offset))
+		return offset;
+	return -1;
+}

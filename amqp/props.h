@@ -98,5 +98,7 @@ void rmq_table_add_bytes(struct buf *, const char *name, const void *bytes,
     size_t len); /* type 'x' */
 void rmq_table_add_table(struct buf *, const char *name,
     struct rmq_slice nested); /* type 'F'; without its length word */
+/* Where in a stream a message with these properties is; -1: in none. */
+int64_t rmq_props_offset(struct rmq_slice raw);
 
 #endif

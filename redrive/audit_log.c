@@ -99,23 +99,6 @@ send_next(struct audit_log *a)
 	free(text);
 }
 
-/* What the broker says of the message's place; -1: nothing. */
-static int64_t
-offset_of(const struct rmq_message *message)
-{
-	struct rmq_header header;
-	struct rmq_props props;
-	int64_t offset;
-
-	if (rmq_props_parse(&props, message->props) == RMQ_PROPS_OK &&
-	    props.has[RMQ_PROP_HEADERS] &&
-	    rmq_table_find(props.value[RMQ_PROP_HEADERS], "x-stream-offset",
-		&header) &&
-	    rmq_header_int(&header, &offset))
-		return offset;
-	return -1;
-}
-
 /* No entry was among what was read, but there may be one before. */
 static bool
 must_go_back(struct audit_log *a)
@@ -136,7 +119,7 @@ on_message(void *arg, const struct rmq_delivery *d)
 	bool end = audit_is_marker(body.ptr, body.len, a->marker);
 
 	if (a->first == -1)
-		a->first = offset_of(d->message);
+		a->first = rmq_props_offset(d->message->props);
 	if (end)
 		a->known = !must_go_back(a);
 	else if (audit_verify(&a->chain, body.ptr, body.len) == AUDIT_BROKEN)

@@ -75,23 +75,6 @@ on_stall(void *arg)
 	finish(arg, AUDIT_READ_STALLED);
 }
 
-/* -1: it is not from a stream. */
-static int64_t
-offset_of(const struct rmq_message *message)
-{
-	struct rmq_header header;
-	struct rmq_props props;
-	int64_t offset;
-
-	if (rmq_props_parse(&props, message->props) == RMQ_PROPS_OK &&
-	    props.has[RMQ_PROP_HEADERS] &&
-	    rmq_table_find(props.value[RMQ_PROP_HEADERS], "x-stream-offset",
-		&header) &&
-	    rmq_header_int(&header, &offset))
-		return offset;
-	return -1;
-}
-
 /* An ack is what lets the next one come. */
 static void
 ack(struct audit_read *r, uint64_t tag)
@@ -111,7 +94,7 @@ on_message(void *arg, const struct rmq_delivery *d)
 	struct audit_read *r = arg;
 	struct rmq_message *message = d->message;
 	struct rmq_slice text = message->body;
-	int64_t offset = offset_of(message);
+	int64_t offset = rmq_props_offset(message->props);
 	enum audit_finding finding;
 
 	if (offset < 0) {
