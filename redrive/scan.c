@@ -56,7 +56,6 @@ struct scan {
 	bool known;
 	bool counted; /* target is what the broker said */
 	bool pull;
-	bool fresh;  /* the last that came was never given back by anybody */
 	bool enough; /* the queue has no more, whatever was counted */
 	bool cut;
 	bool stalled; /* said that the queue delivers nothing */
@@ -197,8 +196,7 @@ static void
 go_on(struct scan *scan)
 {
 	bool over = scan->enough || scan->cut ||
-	    (scan->counted && scan->seen >= scan->target) ||
-	    (scan->state == SCAN_SKIMMING && scan->fresh);
+	    (scan->counted && scan->seen >= scan->target);
 
 	if (chain_is_filling(scan->chain))
 		return;
@@ -224,7 +222,6 @@ on_message(void *arg, struct chain_ref ref, struct rmq_message *message,
 	struct scan *scan = arg;
 
 	scan->seen++;
-	scan->fresh = !redelivered;
 	scan->bytes += rmq_message_bytes(message);
 	if (scan->state == SCAN_READING)
 		scan->cbs->letter(scan->arg, ref, message, redelivered);

@@ -10,11 +10,12 @@
  * is not touched. A pass over what was just given back, and nothing else, need
  * not be made: the count tells.
  *
- * It is also whole: told to close early, it takes the rest of what was ever
- * given back, unread, and gives all of it back. A quorum queue keeps that
- * apart, in front of its other messages; a part of it given back once more
- * would go behind the part that was not taken. Once a message comes that is
- * not redelivered, there is no more of it.
+ * It is also whole: told to close early, it takes the rest unread and gives
+ * all of it back. A quorum queue keeps what was given back apart, in front of
+ * its other messages; a part of it given back once more would go behind the
+ * part that was not taken. And it puts back what was given back only after it
+ * has said that the channel is closed: whoever came at once would meet the
+ * rest first.
  *
  * Acks need time. A busy broker keeps them with the channel, and forgets them
  * when that closes; the messages come again. So a scan rests before it closes

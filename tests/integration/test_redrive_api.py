@@ -97,8 +97,8 @@ class Looks(ApiCase):
         return shown.decode()
 
     def test_api_looks_in_any_sequence_keep_the_order(self):
-        """Short ones take only a part of the queue, and give it back in front
-        of what was given back before; the next one knows of all."""
+        """Right after each other, while the broker still puts back what was
+        given back."""
         self.office()
         chance = random.Random(1)
         ids = self.bury(numbered(600))
