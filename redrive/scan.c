@@ -279,6 +279,13 @@ start_reading(struct scan *scan, int64_t ready)
 {
 	if (is_known(scan, ready))
 		return;
+	/* What was given back is not all back yet: the rest would come first.
+	 */
+	if (ready >= 0 && (uint64_t)ready < scan->options.at_least &&
+	    scan->known_looks++ < KNOWN_LOOKS) {
+		loop_timer_start(scan->loop, scan->timer, KNOWN_LOOK_MS);
+		return;
+	}
 	scan->counted = ready >= 0;
 	scan->target = scan->options.at_least;
 	if (ready > 0 && (uint64_t)ready > scan->target)
