@@ -4,13 +4,20 @@
 
 #include <stdlib.h>
 
+#include "lib/log.h"
 #include "lib/xalloc.h"
+#include "redrive/count.h"
+
+/* So often the broker is asked whether a channel's messages are back ... */
+#define BACK_LOOK_MS 5
+/* ... for so long; messages may go elsewhere meanwhile. */
+#define BACK_MAX_MS 5000
 
 struct chain_link {
 	struct chain *chain;
 	struct rmq_channel *channel;   /* NULL: gone */
 	struct rmq_consumer *consumer; /* NULL: none (yet, or any more) */
-	uint16_t want, received;
+	uint16_t want, received, acked;
 	bool cancelling;
 	uint64_t *acks; /* tags to ack when the consumer is gone */
 	size_t ack_count;
@@ -23,22 +30,34 @@ struct chain {
 	const struct chain_cbs *cbs;
 	void *arg;
 	struct chain_link **links;
-	size_t count;
+	size_t length;
 	struct chain_link *filling; /* NULL: none */
-	struct chain_link *closing; /* its close is awaited; NULL: none */
+	struct chain_link *closing; /* until its messages are back */
 	struct loop_task done;	    /* tells `closed` */
+	/* Closing: */
+	bool patient;		  /* waits until messages are back */
+	struct count *count;	  /* asked for; else NULL */
+	struct loop_timer *timer; /* the next question */
+	uint64_t back;		  /* ready ones when they are */
+	int64_t closed_ms;	  /* `closing` */
 	uint64_t received, acked, orphans;
 	int64_t acked_ms;
 };
 
+static uint64_t
+link_held(const struct chain_link *link)
+{
+	return link->received - link->acked;
+}
+
 /*
- * Closing: the first channel that is still there; the next one when its close
- * is answered.
+ * Closing: the first channel that is still there; the next one when its
+ * messages are back.
  */
 static void
 close_next(struct chain *chain)
 {
-	for (size_t i = 0; i < chain->count; i++) {
+	for (size_t i = 0; i < chain->length; i++) {
 		if (chain->links[i]->channel != NULL) {
 			chain->closing = chain->links[i];
 			rmq_channel_close(chain->closing->channel);
@@ -47,6 +66,61 @@ close_next(struct chain *chain)
 	}
 	chain->closing = NULL;
 	loop_defer(chain->loop, &chain->done);
+}
+
+static void
+wait_no_more(struct chain *chain)
+{
+	chain->patient = false;
+	close_next(chain);
+}
+
+static void
+on_count(void *arg, int64_t ready, const struct rmq_close *why)
+{
+	struct chain *chain = arg;
+
+	(void)why;
+	chain->count = NULL;
+	if (ready < 0 || !chain->patient) {
+		wait_no_more(chain);
+	} else if ((uint64_t)ready >= chain->back) {
+		chain->back = (uint64_t)ready;
+		close_next(chain);
+	} else if (loop_now_ms(chain->loop) - chain->closed_ms > BACK_MAX_MS) {
+		log_info("dlq_gives_back_less", LOG_STR("queue", chain->queue),
+		    LOG_INT("ready", ready), LOG_UINT("expected", chain->back));
+		wait_no_more(chain);
+	} else {
+		loop_timer_start(chain->loop, chain->timer, BACK_LOOK_MS);
+	}
+}
+
+static void
+ask_count(void *arg)
+{
+	struct chain *chain = arg;
+
+	if (chain->conn != NULL)
+		chain->count =
+		    count_ask(chain->conn, chain->queue, on_count, chain);
+	if (chain->count == NULL)
+		wait_no_more(chain);
+}
+
+/* The channel that was being closed is gone. */
+static void
+on_link_closed(struct chain *chain)
+{
+	uint64_t held = link_held(chain->closing);
+
+	if (!chain->patient || held == 0) {
+		close_next(chain);
+		return;
+	}
+	chain->back += held;
+	chain->closed_ms = loop_now_ms(chain->loop);
+	ask_count(chain);
 }
 
 /* Nothing more comes on this link. */
@@ -139,13 +213,14 @@ link_closed(void *arg, const struct rmq_close *why)
 
 	link->channel = NULL;
 	link->consumer = NULL;
+	link->acked -= link->ack_count;
 	chain->acked -= link->ack_count;
 	chain->orphans += link->ack_count;
 	link->ack_count = 0;
 	if (chain->filling == link)
 		chain->filling = NULL;
 	if (chain->closing == link)
-		close_next(chain);
+		on_link_closed(chain);
 	else if (chain->closing == NULL)
 		chain->cbs->lost(chain->arg, why);
 }
@@ -169,6 +244,7 @@ chain_new(struct loop *loop, struct rmq_conn *conn, const char *queue,
 	chain->queue = queue;
 	chain->cbs = cbs;
 	chain->arg = arg;
+	chain->timer = loop_timer_new(loop, ask_count, chain);
 	loop_task_init(&chain->done, tell_closed, chain);
 	return chain;
 }
@@ -179,7 +255,9 @@ chain_free(struct chain *chain)
 	if (chain == NULL)
 		return;
 	loop_undefer(chain->loop, &chain->done);
-	for (size_t i = 0; i < chain->count; i++) {
+	loop_timer_free(chain->loop, chain->timer);
+	count_cancel(chain->count);
+	for (size_t i = 0; i < chain->length; i++) {
 		if (chain->links[i]->channel != NULL)
 			rmq_channel_abandon(chain->links[i]->channel);
 		free(chain->links[i]->acks);
@@ -206,8 +284,8 @@ chain_take(struct chain *chain, uint16_t want)
 		return -1;
 	}
 	chain->links = xrealloc(chain->links,
-	    (chain->count + 1) * sizeof(struct chain_link *));
-	chain->links[chain->count++] = link;
+	    (chain->length + 1) * sizeof(struct chain_link *));
+	chain->links[chain->length++] = link;
 	chain->filling = link;
 	return 0;
 }
@@ -235,6 +313,7 @@ chain_ack(struct chain *chain, struct chain_ref ref)
 		return;
 	}
 	chain->acked++;
+	link->acked++;
 	/* More than it wanted: a broker that does not heed qos. */
 	if (link != chain->filling || link->ack_count == link->want) {
 		rmq_ack(link->channel, ref.tag);
@@ -249,7 +328,24 @@ chain_ack(struct chain *chain, struct chain_ref ref)
 void
 chain_close(struct chain *chain)
 {
-	close_next(chain);
+	chain->patient = true;
+	chain->closed_ms = loop_now_ms(chain->loop);
+	if (chain_held(chain) > 0)
+		ask_count(chain);
+	else
+		close_next(chain);
+}
+
+void
+chain_hurry(struct chain *chain)
+{
+	chain->patient = false;
+}
+
+void
+chain_detach(struct chain *chain)
+{
+	chain->conn = NULL;
 }
 
 uint64_t

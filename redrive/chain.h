@@ -4,8 +4,12 @@
  * A chain of channels that hold messages of one queue: each takes a number of
  * them with a consumer of its own, one channel after another, so that the
  * chain's order is the queue's and acks of single messages stay cheap.
- * Closing goes through the channels in the same order and waits for each:
- * only that gives messages back to a quorum queue in their order.
+ * Closing goes through the channels in the same order and waits until the
+ * messages of each are back: only that gives them back to a quorum queue in
+ * their order. The broker says that a channel is closed before they are, and
+ * two channels' may overtake each other; so the queue is asked for its count.
+ * Who may not ask, and who waits in vain for more than some seconds because
+ * others take messages meanwhile, has the order that it gets.
  *
  * A consumer is cancelled when it has got all that it may hold, and acks wait
  * until then: what is on its way to a cancelled consumer is put back at once,
@@ -39,7 +43,7 @@ struct chain_cbs {
 	void (*filled)(void *arg);
 	/* A channel went by itself; refs into it are void. */
 	void (*lost)(void *arg, const struct rmq_close *);
-	/* chain_close is through: nothing is held any more. */
+	/* chain_close is through: all that was held is back. */
 	void (*closed)(void *arg);
 };
 
@@ -64,6 +68,10 @@ void chain_cancel(struct chain *);
 void chain_ack(struct chain *, struct chain_ref);
 /* Gives back what is held, in order; none must be being taken. */
 void chain_close(struct chain *);
+/* Gives back at once, in whatever order. After chain_close. */
+void chain_hurry(struct chain *);
+/* The connection is gone, its channels are closed. */
+void chain_detach(struct chain *);
 
 /* Messages held, and acks that had no channel any more. */
 uint64_t chain_held(const struct chain *);

@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-#include "amqp/channel.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "redrive/count.h"
 
 /* After a hold. */
 #define AGAIN_MS 1000
@@ -16,63 +16,37 @@ struct depth {
 	const char *queue;
 	depth_cb *cb;
 	void *arg;
-	struct rmq_conn *conn;	     /* NULL: none */
-	struct rmq_channel *channel; /* NULL: not asking */
+	struct rmq_conn *conn; /* NULL: none */
+	struct count *count;   /* NULL: not asking */
 	struct loop_timer *timer;
 	bool held;
 	bool due; /* the timer is that of a question that is wanted now */
 };
 
 static void
-answer(struct depth *depth, int64_t ready)
+answer(void *arg, int64_t ready, const struct rmq_close *why)
 {
-	depth->channel = NULL;
+	struct depth *depth = arg;
+
+	if (ready < 0)
+		log_debug("depth_unknown", LOG_STR("queue", depth->queue),
+		    LOG_INT("code", why->code), LOG_STR("text", why->text));
+	depth->count = NULL;
 	if (depth->conn != NULL && !depth->held)
 		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
 	depth->cb(depth->arg, ready);
 }
 
 static void
-on_reply(void *arg, const struct rmq_reply *reply)
-{
-	struct depth *depth = arg;
-
-	if (!reply->ok)
-		log_debug("depth_unknown", LOG_STR("queue", depth->queue),
-		    LOG_INT("code", reply->error->code),
-		    LOG_STR("text", reply->error->text));
-	rmq_channel_abandon(depth->channel);
-	answer(depth, reply->ok ? (int64_t)reply->message_count : -1);
-}
-
-static void
-on_opened(void *arg)
-{
-	struct depth *depth = arg;
-
-	rmq_queue_declare(depth->channel, depth->queue, RMQ_PASSIVE,
-	    rmq_slice_of(NULL), on_reply, depth);
-}
-
-static void
-on_closed(void *arg, const struct rmq_close *why)
-{
-	(void)why;
-	answer(arg, -1);
-}
-
-static void
 ask(void *arg)
 {
-	static const struct rmq_channel_cbs cbs = { .opened = on_opened,
-		.closed = on_closed };
 	struct depth *depth = arg;
 
 	depth->due = false;
-	if (depth->conn == NULL || depth->channel != NULL)
+	if (depth->conn == NULL || depth->count != NULL)
 		return;
-	depth->channel = rmq_channel_open(depth->conn, &cbs, depth);
-	if (depth->channel == NULL)
+	depth->count = count_ask(depth->conn, depth->queue, answer, depth);
+	if (depth->count == NULL)
 		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
 }
 
@@ -94,8 +68,7 @@ depth_free(struct depth *depth)
 {
 	if (depth == NULL)
 		return;
-	if (depth->channel != NULL)
-		rmq_channel_abandon(depth->channel);
+	count_cancel(depth->count);
 	loop_timer_free(depth->loop, depth->timer);
 	free(depth);
 }
@@ -117,9 +90,8 @@ depth_hold(struct depth *depth, bool on)
 	if (depth->held == on)
 		return;
 	depth->held = on;
-	if (depth->channel != NULL)
-		rmq_channel_abandon(depth->channel);
-	depth->channel = NULL;
+	count_cancel(depth->count);
+	depth->count = NULL;
 	depth->due = !on && depth->conn != NULL;
 	if (depth->due)
 		loop_timer_start(depth->loop, depth->timer, AGAIN_MS);
@@ -139,5 +111,5 @@ depth_ask(struct depth *depth)
 bool
 depth_is_asking(const struct depth *depth)
 {
-	return depth->channel != NULL || depth->due;
+	return depth->count != NULL || depth->due;
 }

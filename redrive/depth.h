@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 /*
- * How many messages are ready in a queue, asked every few seconds by a
- * passive declare on a throw-away channel: a "no" of the broker (the queue is
- * gone, or we may not ask) closes only that, and means "unknown".
+ * How many messages are ready in a queue, asked every few seconds (count.h). A
+ * "no" of the broker (the queue is gone, or we may not ask) means "unknown".
  */
 #ifndef DLO_REDRIVE_DEPTH_H
 #define DLO_REDRIVE_DEPTH_H

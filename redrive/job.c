@@ -211,9 +211,10 @@ start_pass(struct job *job)
 		    job->options.names),
 		.prefetch = job->options.env->scan_prefetch,
 		.channel_bytes = job->options.env->stash->limit / 4,
-		.at_least = job->given_back,
 		.known = job->known_ms > 0 &&
-		    loop_now_ms(job->loop) < job->known_ms + KNOWN_MS,
+			loop_now_ms(job->loop) < job->known_ms + KNOWN_MS
+		    ? (int64_t)job->given_back
+		    : -1,
 	};
 
 	job_enter(job, JOB_SCANNING);
@@ -545,7 +546,6 @@ set_up(struct job *job)
 	else
 		report_make_id(&job->report, wall_ms, loop_random(job->loop));
 	job->report.action = order->action;
-	job->given_back = order->at_least;
 	job->watch = make_watch(options, job->report.id);
 	job->sift = (struct sift){
 		.env = options->env,

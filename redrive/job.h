@@ -70,7 +70,6 @@ struct job_order {
 	 * queue is no end before. Monotonic; 0: nothing is awaited.
 	 */
 	int64_t unsure_until_ms;
-	uint64_t at_least; /* letters that must be there; 0: not known */
 };
 
 /* Why a job stands still; each reason has to go. */

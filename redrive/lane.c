@@ -110,8 +110,6 @@ job_ended(void *arg)
 	struct job_report report;
 
 	job_report(lane->job, &report);
-	looks_note(&lane->looks, action_source(report.action, &lane->names),
-	    job_given_back(lane->job), loop_now_ms(lane->loop));
 	if (action_source(report.action, &lane->names) == lane->names.dead)
 		lane->dead = (int64_t)job_given_back(lane->job);
 	lane->watch = job_take_watch(lane->job);
@@ -459,9 +457,6 @@ lane_run(struct lane *lane, const struct lane_run *run)
 		.trigger = run->trigger,
 	};
 
-	options.order.at_least = looks_recent(&lane->looks,
-	    action_source(run->order.action, &lane->names),
-	    loop_now_ms(lane->loop));
 	lane->automatic = run->automatic;
 	if (run->automatic)
 		lane->asked = 0;

@@ -35,6 +35,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/chain.h \
 	redrive/circuits.c \
 	redrive/circuits.h \
+	redrive/count.c \
+	redrive/count.h \
 	redrive/depth.c \
 	redrive/depth.h \
 	redrive/duty.c \

@@ -4,12 +4,7 @@
 
 #include <stdlib.h>
 
-#include "lib/loop.h"
 #include "lib/xalloc.h"
-#include "redrive/job_env.h"
-
-/* A broker counts again each second, at most some later. */
-#define RECENT_MS 5000
 
 struct look {
 	struct looks *looks;
@@ -59,8 +54,6 @@ on_ended(void *arg)
 	struct look *look = arg;
 	struct looks *looks = look->looks;
 
-	looks_note(looks, look->options.queue, survey_left(look->survey),
-	    loop_now_ms(look->options.env->loop));
 	survey_free(look->survey);
 	free(look);
 	looks->current = NULL;
@@ -80,8 +73,6 @@ start_next(struct looks *looks)
 		return;
 	TAILQ_REMOVE(&looks->waiting, look, entry);
 	looks->current = look;
-	look->options.at_least = looks_recent(looks, look->options.queue,
-	    loop_now_ms(look->options.env->loop));
 	look->survey = survey_new(&look->options, looks->conn, &cbs, look);
 	survey_pull(look->survey, look->pull);
 }
@@ -135,24 +126,6 @@ bool
 looks_are_wanted(const struct looks *looks)
 {
 	return looks->current != NULL || !TAILQ_EMPTY(&looks->waiting);
-}
-
-void
-looks_note(struct looks *looks, const char *queue, uint64_t count,
-    int64_t now_ms)
-{
-	looks->given_back_to = queue;
-	looks->given_back = count;
-	looks->given_back_ms = now_ms;
-}
-
-uint64_t
-looks_recent(const struct looks *looks, const char *queue, int64_t now_ms)
-{
-	return looks->given_back_to == queue &&
-		now_ms - looks->given_back_ms < RECENT_MS
-	    ? looks->given_back
-	    : 0;
 }
 
 struct look *

@@ -23,10 +23,6 @@ struct looks {
 	bool held;	       /* none may start: a job has the letters */
 	struct look *current;  /* NULL: none */
 	struct look_queue waiting;
-	/* What went back last, which the broker may not have counted yet. */
-	const char *given_back_to;
-	uint64_t given_back;
-	int64_t given_back_ms;
 	void (*changed)(void *arg); /* looks_are_busy may be another now */
 	void *arg;
 };
@@ -56,15 +52,6 @@ void looks_hold(struct looks *, bool on);
 bool looks_are_busy(const struct looks *);
 /* Whether one is under way, or waits. */
 bool looks_are_wanted(const struct looks *);
-
-/* So many letters were given back to this queue (which must last), now. */
-void looks_note(struct looks *, const char *queue, uint64_t count,
-    int64_t now_ms);
-/*
- * How many there are at least, as they went back only a moment ago: whoever
- * counts now may be told of fewer. 0: nobody knows.
- */
-uint64_t looks_recent(const struct looks *, const char *queue, int64_t now_ms);
 
 /* Starts one as soon as it may. All that it points to must outlive it. */
 struct look *look_new(struct looks *, const struct survey_options *,

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "redrive/count.h"
 
 /*
  * A queue that should have more and delivers nothing is asked after so many
@@ -13,12 +14,6 @@
  */
 #define QUIET_LOOK_MS 250
 #define QUIET_LOOKS   4
-/*
- * The broker needs a moment to put back what was given back: so often it is
- * asked again whether that is all there is.
- */
-#define KNOWN_LOOK_MS 100
-#define KNOWN_LOOKS   50
 /* Of the first channel, when nobody knows yet how large messages are. */
 #define FIRST_PREFETCH 256
 /* The broker's reply code for what the user may not do. */
@@ -43,16 +38,15 @@ struct scan {
 	void *arg;
 	enum scan_state state;
 	struct chain *chain;
-	struct rmq_channel *counter; /* for passive declares; else NULL */
-	struct loop_timer *timer;    /* looks; the end of the rest */
-	struct loop_task task;	     /* see later() */
+	struct count *count;	  /* asked for; else NULL */
+	struct loop_timer *timer; /* looks; the end of the rest */
+	struct loop_task task;	  /* see later() */
 	int64_t rest_ms;
 	uint64_t target; /* the pass ends when so many have come */
 	uint64_t seen;
 	uint64_t bytes; /* of all that was seen */
 	uint64_t seen_at_look;
 	unsigned quiet;
-	unsigned known_looks;
 	bool known;
 	bool counted; /* target is what the broker said */
 	bool pull;
@@ -103,17 +97,16 @@ scan_enter(struct scan *scan, enum scan_state to)
 }
 
 static void
-drop_counter(struct scan *scan)
+drop_count(struct scan *scan)
 {
-	if (scan->counter != NULL)
-		rmq_channel_abandon(scan->counter);
-	scan->counter = NULL;
+	count_cancel(scan->count);
+	scan->count = NULL;
 }
 
 static void
 ends(struct scan *scan)
 {
-	drop_counter(scan);
+	drop_count(scan);
 	scan_enter(scan, SCAN_ENDED);
 	scan->cbs->end(scan->arg);
 }
@@ -143,7 +136,7 @@ rest_on(struct scan *scan)
 static void
 rest(struct scan *scan)
 {
-	drop_counter(scan);
+	drop_count(scan);
 	scan_enter(scan, SCAN_RESTING);
 	chain_cancel(scan->chain);
 	rest_on(scan);
@@ -153,7 +146,7 @@ static void
 breaks(struct scan *scan, const struct rmq_close *why)
 {
 	if (scan->state < SCAN_BROKEN) {
-		drop_counter(scan);
+		drop_count(scan);
 		scan_enter(scan, SCAN_BROKEN);
 		scan->cbs->lost(scan->arg, why);
 	} else if (scan->state == SCAN_SKIMMING) {
@@ -255,42 +248,14 @@ on_closed(void *arg)
 	scan->cbs->closed(scan->arg);
 }
 
-/* Whether there is only what was seen before, or it is too early to tell. */
-static bool
-is_known(struct scan *scan, int64_t ready)
-{
-	if (!scan->options.known || ready < 0 ||
-	    (uint64_t)ready > scan->options.at_least)
-		return false;
-	if ((uint64_t)ready == scan->options.at_least) {
-		scan->known = true;
-		ends(scan);
-		return true;
-	}
-	if (scan->known_looks++ == KNOWN_LOOKS)
-		return false;
-	loop_timer_start(scan->loop, scan->timer, KNOWN_LOOK_MS);
-	return true;
-}
-
 /* The first count: `ready` messages, or nobody may know (-1). */
 static void
 start_reading(struct scan *scan, int64_t ready)
 {
-	if (is_known(scan, ready))
-		return;
-	/* What was given back is not all back yet: the rest would come first.
-	 */
-	if (ready >= 0 && (uint64_t)ready < scan->options.at_least &&
-	    scan->known_looks++ < KNOWN_LOOKS) {
-		loop_timer_start(scan->loop, scan->timer, KNOWN_LOOK_MS);
-		return;
-	}
 	scan->counted = ready >= 0;
-	scan->target = scan->options.at_least;
-	if (ready > 0 && (uint64_t)ready > scan->target)
-		scan->target = (uint64_t)ready;
-	if (scan->counted && scan->target == 0) {
+	scan->target = scan->counted ? (uint64_t)ready : 0;
+	scan->known = scan->counted && ready == scan->options.known;
+	if (scan->known || (scan->counted && ready == 0)) {
 		ends(scan);
 		return;
 	}
@@ -319,7 +284,6 @@ look_again(struct scan *scan, int64_t ready)
 static void
 counted(struct scan *scan, int64_t ready)
 {
-	drop_counter(scan);
 	if (scan->state == SCAN_COUNTING)
 		start_reading(scan, ready);
 	else
@@ -327,49 +291,27 @@ counted(struct scan *scan, int64_t ready)
 }
 
 static void
-counter_reply(void *arg, const struct rmq_reply *reply)
+on_count(void *arg, int64_t ready, const struct rmq_close *why)
 {
 	struct scan *scan = arg;
 
-	if (reply->ok)
-		counted(scan, reply->message_count);
-	else if (reply->error->code == ACCESS_REFUSED)
-		counted(scan, -1); /* who may not ask still may read */
+	scan->count = NULL;
+	/* Who may not ask still may read. */
+	if (ready >= 0 || why->code == ACCESS_REFUSED)
+		counted(scan, ready);
 	else
-		breaks(scan, reply->error);
+		breaks(scan, why);
 }
 
-static void
-counter_opened(void *arg)
-{
-	struct scan *scan = arg;
-
-	rmq_queue_declare(scan->counter, scan->options.queue, RMQ_PASSIVE,
-	    rmq_slice_of(NULL), counter_reply, scan);
-}
-
-static void
-counter_closed(void *arg, const struct rmq_close *why)
-{
-	struct scan *scan = arg;
-
-	scan->counter = NULL;
-	breaks(scan, why);
-}
-
-/* Asks how many are ready, on a channel of its own: a "no" closes it. */
+/* Asks how many are ready. */
 static void
 count(struct scan *scan)
 {
-	static const struct rmq_channel_cbs cbs = {
-		.opened = counter_opened,
-		.closed = counter_closed,
-	};
-
-	if (scan->counter != NULL)
+	if (scan->count != NULL)
 		return;
-	scan->counter = rmq_channel_open(scan->conn, &cbs, scan);
-	if (scan->counter == NULL)
+	scan->count =
+	    count_ask(scan->conn, scan->options.queue, on_count, scan);
+	if (scan->count == NULL)
 		counted(scan, -1);
 }
 
@@ -395,8 +337,6 @@ on_timer(void *arg)
 
 	if (scan->state == SCAN_RESTING)
 		give_back(scan);
-	else if (scan->state == SCAN_COUNTING)
-		count(scan);
 	else
 		look(scan);
 }
@@ -474,6 +414,8 @@ scan_hurry(struct scan *scan)
 		chain_cancel(scan->chain);
 	} else if (scan->state == SCAN_RESTING) {
 		rest_on(scan);
+	} else if (scan->state == SCAN_CLOSING) {
+		chain_hurry(scan->chain);
 	}
 }
 
@@ -481,7 +423,8 @@ void
 scan_detach(struct scan *scan)
 {
 	scan->conn = NULL;
-	drop_counter(scan);
+	chain_detach(scan->chain);
+	drop_count(scan);
 	if (scan->state < SCAN_BROKEN)
 		scan_enter(scan, SCAN_BROKEN);
 	else if (scan->state == SCAN_SKIMMING)
@@ -497,7 +440,7 @@ scan_free(struct scan *scan)
 		return;
 	loop_undefer(scan->loop, &scan->task);
 	loop_timer_free(scan->loop, scan->timer);
-	drop_counter(scan);
+	drop_count(scan);
 	chain_free(scan->chain);
 	free(scan);
 }

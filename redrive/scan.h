@@ -4,8 +4,7 @@
  * One pass over a dead-letter queue that leaves its order whole (chain.h says
  * how messages are held).
  *
- * The pass is bounded: it takes as many as the queue had ready at the start
- * (or as we ourselves gave back just before, which may not be counted yet),
+ * The pass is bounded: it takes as many as the queue had ready at the start,
  * or fewer when the queue is empty and stays silent. What comes in meanwhile
  * is not touched. A pass over what was just given back, and nothing else, need
  * not be made: the count tells.
@@ -13,9 +12,7 @@
  * It is also whole: told to close early, it takes the rest unread and gives
  * all of it back. A quorum queue keeps what was given back apart, in front of
  * its other messages; a part of it given back once more would go behind the
- * part that was not taken. And it puts back what was given back only after it
- * has said that the channel is closed: whoever came at once would meet the
- * rest first.
+ * part that was not taken.
  *
  * Acks need time. A busy broker keeps them with the channel, and forgets them
  * when that closes; the messages come again. So a scan rests before it closes
@@ -47,7 +44,7 @@ struct scan_cbs {
 	void (*end)(void *arg);
 	/* The pass is broken; no letter and no `end` after this. */
 	void (*lost)(void *arg, const struct rmq_close *);
-	/* scan_close is through: nothing is held any more. */
+	/* scan_close is through: all that was held is back (chain.h). */
 	void (*closed)(void *arg);
 };
 
@@ -56,12 +53,12 @@ struct scan_options {
 	const char *queue;    /* must outlive the scan */
 	uint16_t prefetch;    /* of each channel, at most */
 	size_t channel_bytes; /* of messages on a channel, about; at most */
-	uint64_t at_least;    /* messages that must be there; 0: not known */
 	/*
-	 * Those were all seen just before and need not be seen again: when the
-	 * queue holds so many and no more, the pass ends at once.
+	 * So many were all seen just before and given back, and need not be
+	 * seen again: when the queue holds just these, the pass ends at once.
+	 * -1: it has to see them all.
 	 */
-	bool known;
+	int64_t known;
 };
 
 /* Counts and starts to read, on an open connection. */

@@ -128,7 +128,7 @@ survey_new(const struct survey_options *options, struct rmq_conn *conn,
 		.queue = options->queue,
 		.prefetch = options->env->scan_prefetch,
 		.channel_bytes = options->env->stash->limit / 4,
-		.at_least = options->at_least,
+		.known = -1,
 	};
 	struct survey *s = xcalloc(1, sizeof(*s));
 
@@ -179,12 +179,6 @@ uint64_t
 survey_seen(const struct survey *s)
 {
 	return scan_seen(s->scan);
-}
-
-uint64_t
-survey_left(const struct survey *s)
-{
-	return scan_left(s->scan);
 }
 
 uint64_t

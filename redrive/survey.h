@@ -27,8 +27,7 @@ struct survey_options {
 	const char *work_queue; /* the pipeline's */
 	const char *queue;	/* what to look at */
 	const struct conf_filter *filter;
-	uint64_t limit;	   /* letters to show at most; 0: no limit */
-	uint64_t at_least; /* letters that must be there; 0: not known */
+	uint64_t limit; /* letters to show at most; 0: no limit */
 };
 
 /* Called from the loop, never inside a call. */
@@ -61,8 +60,6 @@ void survey_pull(struct survey *, bool on);
 
 /* Letters seen, and how many there are to see, at least. */
 uint64_t survey_seen(const struct survey *);
-/* In the queue at least, after it has ended. */
-uint64_t survey_left(const struct survey *);
 uint64_t survey_total(const struct survey *);
 
 #endif

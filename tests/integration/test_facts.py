@@ -665,6 +665,21 @@ class Facts(harness.Case):
         if self.version() < (4, 0):
             self.assertGreater(self.order(queue, 300), 0)
 
+    def fact_24_closed_is_said_before_all_is_back(self):
+        count = 5000
+        queue = self.declare("large")
+        self.publish_many(queue, count)
+        self.wait_depth(queue, count)
+        for _ in range(20):
+            wire, _ = self.window(queue, count)
+            wire.call(1, spec.Channel.Close(200, "", 0, 0),
+                      spec.Channel.CloseOk)
+            early = self.depth(queue) < count
+            self.wait_depth(queue, count)
+            if early:
+                return
+        self.fail("all was back at once, each time")
+
     def fact_24_what_is_returned_again_goes_behind_its_company(self):
         queue = self.fill(self.declare("work"), 10)
         for count in (10, 10, 3):

@@ -325,6 +325,7 @@ gives_back_in_order(void **state)
 
 	(void)state;
 	world->scan_prefetch = 16;
+	model_return_late(world->model, 50);
 	world_start(world, NULL);
 	world_until(world, world_is_ready);
 	for (uint32_t i = 0; i < 30; i++) {

@@ -212,6 +212,12 @@ entry_delete(struct model_entry *entry)
 		model->hooks->deleted(model->arg, lineage);
 }
 
+static bool
+is_before(const struct model_entry *a, const struct model_entry *b)
+{
+	return a->in_line != b->in_line ? a->in_line : a->place < b->place;
+}
+
 void
 model_entry_requeue(struct model_entry *entry)
 {
@@ -232,8 +238,12 @@ model_entry_requeue(struct model_entry *entry)
 		return;
 	}
 	queue->ready_count++;
+	if (queue->model->return_late_us > 0) {
+		entry->in_line = true;
+		entry->place = queue->next_in_line++;
+	}
 	TAILQ_FOREACH(other, &queue->ready, link) {
-		if (other->place > entry->place) {
+		if (is_before(entry, other)) {
 			TAILQ_INSERT_BEFORE(other, entry, link);
 			return;
 		}
@@ -1036,6 +1046,12 @@ void
 model_flow(struct model *model, bool active)
 {
 	model_wire_flow(model->wire, active);
+}
+
+void
+model_return_late(struct model *model, int64_t max_ms)
+{
+	model->return_late_us = max_ms * 1000;
 }
 
 void

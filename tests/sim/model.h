@@ -97,6 +97,12 @@ void model_flow(struct model *, bool active);
 void model_delete_queue(struct model *, const char *queue);
 /* Deletes an exchange and its bindings; it may be declared again. */
 void model_delete_exchange(struct model *, const char *exchange);
+/*
+ * What a closed channel held comes back only after close-ok, within so long,
+ * and to a line of its own before the rest: as on a quorum queue before 4.0.
+ * 0: to its place, and at once.
+ */
+void model_return_late(struct model *, int64_t max_ms);
 /* No delivery may stay unacked for longer; 0: for ever. */
 void model_set_hold_max(struct model *, int64_t ms);
 const struct model_load *model_load(const struct model *);

@@ -45,6 +45,7 @@ struct model_entry {
 	struct model_message *message;
 	struct model_queue *queue;
 	uint64_t place;
+	bool in_line;	/* of what came back; place is that there */
 	int64_t due_us; /* expires; INT64_MAX: never */
 	bool redelivered;
 	unsigned returns;		 /* how often it was requeued */
@@ -79,7 +80,7 @@ struct model_queue {
 	bool single_active; /* the first consumer alone is served */
 	bool stream;	    /* keeps all; each consumer reads from the last */
 	bool deleted;	    /* kept for what is unacked */
-	uint64_t next_place;
+	uint64_t next_place, next_in_line;
 	struct model_entries ready, stuck;
 	size_t ready_count, unacked_count, stuck_count;
 	struct model_consumers consumers;
@@ -118,7 +119,7 @@ bool model_bind(struct model *, const char *source, const char *destination,
 /* Gives the queue's ready messages to consumers with room. */
 void model_queue_pump(struct model_queue *);
 void model_entry_ack(struct model_entry *);
-/* Back to its place; with its queue gone, it goes too. */
+/* Back to its place, or to the line; with its queue gone, it goes too. */
 void model_entry_requeue(struct model_entry *);
 void model_violation(struct model *, const char *fmt, ...) printf_like(2, 3);
 
@@ -148,6 +149,7 @@ struct model {
 	int64_t alarm_us;	/* time in alarm, up to the last one's end */
 	int64_t alarm_since_us; /* 0: there is none */
 	int64_t hold_max_us;	/* 0: none */
+	int64_t return_late_us; /* 0: at once */
 	struct model_load load;
 	amqp_pool_t pool;
 };

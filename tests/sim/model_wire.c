@@ -36,7 +36,9 @@ struct model_channel {
 	TAILQ_ENTRY(model_channel) link;
 	struct model_wire_conn *conn;
 	uint16_t number;
-	bool closing; /* we sent close and await close-ok */
+	struct model_wire *wire;
+	struct loop_timer *going; /* closed, gives back; NULL: not so */
+	bool closing;		  /* we sent close and await close-ok */
 	bool confirms;
 	bool held; /* it has agreed not to publish */
 	uint16_t prefetch;
@@ -68,6 +70,7 @@ TAILQ_HEAD(model_wire_conns, model_wire_conn);
 struct model_wire {
 	struct model *model;
 	struct model_wire_conns conns;
+	struct model_channels going;
 	bool blocked;
 	amqp_pool_t pool;
 };
@@ -325,6 +328,19 @@ consumer_free(struct model_consumer *consumer)
 	free(consumer);
 }
 
+/* Nothing goes through it any more; what is unacked is kept. */
+static void
+channel_stop(struct model_channel *channel)
+{
+	while (!TAILQ_EMPTY(&channel->consumers))
+		consumer_free(TAILQ_FIRST(&channel->consumers));
+	while (!TAILQ_EMPTY(&channel->publishes))
+		publish_free(TAILQ_FIRST(&channel->publishes));
+	channel->has_publish = channel->has_header = false;
+	buf_clear(&channel->props);
+	buf_clear(&channel->body);
+}
+
 /* Gives everything back, in place; the queues are pumped afterwards. */
 static void
 channel_reset(struct model_channel *channel)
@@ -333,10 +349,7 @@ channel_reset(struct model_channel *channel)
 	struct model_entry *entry;
 	size_t count = 0, i;
 
-	while (!TAILQ_EMPTY(&channel->consumers))
-		consumer_free(TAILQ_FIRST(&channel->consumers));
-	while (!TAILQ_EMPTY(&channel->publishes))
-		publish_free(TAILQ_FIRST(&channel->publishes));
+	channel_stop(channel);
 	while ((entry = TAILQ_FIRST(&channel->unacked)) != NULL) {
 		TAILQ_REMOVE(&channel->unacked, entry, link);
 		for (i = 0; i < count && touched[i] != entry->queue; i++)
@@ -347,9 +360,6 @@ channel_reset(struct model_channel *channel)
 	}
 	for (i = 0; i < count; i++)
 		model_queue_pump(touched[i]);
-	channel->has_publish = channel->has_header = false;
-	buf_clear(&channel->props);
-	buf_clear(&channel->body);
 }
 
 static void
@@ -358,6 +368,43 @@ channel_free(struct model_channel *channel)
 	TAILQ_REMOVE(&channel->conn->channels, channel, link);
 	channel_reset(channel);
 	free(channel);
+}
+
+static void
+channel_gone(void *arg)
+{
+	struct model_channel *channel = arg;
+
+	TAILQ_REMOVE(&channel->wire->going, channel, link);
+	channel_reset(channel);
+	loop_timer_free(channel->wire->model->loop, channel->going);
+	free(channel);
+}
+
+static void
+channels_gone(struct model_wire *wire)
+{
+	while (!TAILQ_EMPTY(&wire->going))
+		channel_gone(TAILQ_FIRST(&wire->going));
+}
+
+/* The client has closed it. */
+static void
+channel_go(struct model_channel *channel)
+{
+	struct model *model = channel->wire->model;
+
+	if (model->return_late_us == 0) {
+		channel_free(channel);
+		return;
+	}
+	channel_stop(channel);
+	TAILQ_REMOVE(&channel->conn->channels, channel, link);
+	TAILQ_INSERT_TAIL(&channel->wire->going, channel, link);
+	channel->conn = NULL;
+	channel->going = loop_timer_new(model->loop, channel_gone, channel);
+	loop_timer_start_us(model->loop, channel->going,
+	    (int64_t)sim_below(model->loop, (uint64_t)model->return_late_us));
 }
 
 static struct model_channel *
@@ -379,6 +426,7 @@ channel_open(struct model_wire_conn *conn, uint16_t number)
 
 	conn->wire->model->load.channels++;
 	channel->conn = conn;
+	channel->wire = conn->wire;
 	channel->number = number;
 	TAILQ_INIT(&channel->consumers);
 	TAILQ_INIT(&channel->unacked);
@@ -606,7 +654,7 @@ channel_method(struct model_channel *channel, amqp_method_number_t method,
 
 	switch (method) {
 	case AMQP_CHANNEL_CLOSE_METHOD:
-		channel_free(channel);
+		channel_go(channel);
 		send_method(conn, number, AMQP_CHANNEL_CLOSE_OK_METHOD,
 		    &close_ok);
 		break;
@@ -968,6 +1016,7 @@ model_wire_new(struct model *model)
 
 	wire->model = model;
 	TAILQ_INIT(&wire->conns);
+	TAILQ_INIT(&wire->going);
 	init_amqp_pool(&wire->pool, 8192);
 	return wire;
 }
@@ -976,6 +1025,7 @@ void
 model_wire_free(struct model_wire *wire)
 {
 	assert(TAILQ_EMPTY(&wire->conns));
+	channels_gone(wire);
 	empty_amqp_pool(&wire->pool);
 	free(wire);
 }
@@ -1045,6 +1095,7 @@ model_wire_drop_all(struct model_wire *wire)
 		sim_conn_close(conn->sim);
 		conn_free(conn);
 	}
+	channels_gone(wire);
 }
 
 bool
