@@ -355,13 +355,19 @@ duty_ended(struct duty *d, struct lane *lane, const struct job_report *report)
 }
 
 void
+duty_looked(struct duty *d)
+{
+	check_idle(d);
+}
+
+void
 duty_drain(struct duty *d)
 {
 	if (d->draining)
 		return;
 	d->draining = true;
 	for (size_t i = 0; i < d->count; i++)
-		lane_stop(d->posts[i].lane, JOB_PARTIAL,
+		lane_drain(d->posts[i].lane, JOB_PARTIAL,
 		    "this daemon stops, the next one goes on");
 	check_idle(d);
 }

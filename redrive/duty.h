@@ -42,6 +42,7 @@ struct office *duty_office(const struct duty *);
 /* A lane's callbacks. */
 bool duty_fired(struct duty *, struct lane *, const char *trigger);
 void duty_ended(struct duty *, struct lane *, const struct job_report *);
+void duty_looked(struct duty *);
 
 /*
  * Starts no job any more and stops those under way, which the next active

@@ -229,6 +229,15 @@ start_pass(struct job *job)
 	loop_timer_start(job->loop, job->timer, job->options.env->hold_max_ms);
 }
 
+/* To hurry costs the order: only who stops is in a hurry. */
+static void
+limit_giving_back(struct job *job)
+{
+	loop_timer_start(job->loop, job->timer,
+	    job->draining ? job->options.env->settle_ms
+			  : job->options.env->hold_max_ms);
+}
+
 static void
 give_back(struct job *job)
 {
@@ -239,7 +248,7 @@ give_back(struct job *job)
 	else if (rest_ms > REST_MAX_MS)
 		rest_ms = REST_MAX_MS;
 	job_enter(job, JOB_GIVING_BACK);
-	loop_timer_start(job->loop, job->timer, job->options.env->settle_ms);
+	limit_giving_back(job);
 	scan_close(job->scan, rest_ms);
 }
 
@@ -640,6 +649,15 @@ job_stop(struct job *job, enum job_end end, const char *why)
 	/* At once, not only at the end of the turn. */
 	mover_hold(job->mover, true);
 	loop_defer(job->loop, &job->task);
+}
+
+void
+job_drain(struct job *job, enum job_end end, const char *why)
+{
+	job->draining = true;
+	if (job->state == JOB_GIVING_BACK)
+		limit_giving_back(job);
+	job_stop(job, end, why);
 }
 
 void

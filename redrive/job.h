@@ -128,6 +128,8 @@ void job_heard(struct job *, const struct news *);
  * the rest. The first end counts.
  */
 void job_stop(struct job *, enum job_end, const char *why);
+/* The same; giving back may take no longer than drain_timeout. */
+void job_drain(struct job *, enum job_end, const char *why);
 /* Memory is short: gives back the window if the job makes no headway. */
 void job_relieve(struct job *);
 

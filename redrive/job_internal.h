@@ -47,6 +47,7 @@ struct job {
 	struct loop_task tell;		/* the owner, of a change */
 	unsigned paused;		/* enum job_pause, ORed */
 	bool yields;			/* see job_yield */
+	bool draining;			/* see job_drain */
 	unsigned broken;		/* passes in a row */
 	uint64_t given_back;
 	/* ... at that time, and a pass would only see that again; 0: not so. */

@@ -101,6 +101,8 @@ looks_changed(void *arg)
 	if (lane->job != NULL && !looks_are_busy(&lane->looks))
 		job_link(lane->job, lane->conn);
 	consider(lane);
+	if (!looks_are_busy(&lane->looks))
+		lane->cbs->looked(lane->arg);
 }
 
 static void
@@ -490,6 +492,14 @@ lane_stop(struct lane *lane, enum job_end end, const char *why)
 		job_stop(lane->job, end, why);
 }
 
+void
+lane_drain(struct lane *lane, enum job_end end, const char *why)
+{
+	looks_drain(&lane->looks);
+	if (lane->job != NULL)
+		job_drain(lane->job, end, why);
+}
+
 bool
 lane_report(const struct lane *lane, struct job_report *report)
 {
@@ -521,7 +531,7 @@ lane_make_room(struct lane *lane)
 bool
 lane_is_busy(const struct lane *lane)
 {
-	return lane->job != NULL;
+	return lane->job != NULL || looks_are_busy(&lane->looks);
 }
 
 bool

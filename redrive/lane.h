@@ -38,6 +38,8 @@ struct lane_cbs {
 	 * then. False: not now.
 	 */
 	bool (*fired)(void *arg, struct lane *, const char *trigger);
+	/* A look has ended. */
+	void (*looked)(void *arg);
 	/* What lane_recount asked for is known, or will not be. */
 	void (*counted)(void *arg, struct lane *);
 };
@@ -81,8 +83,11 @@ void lane_run(struct lane *, const struct lane_run *);
 void lane_hold(struct lane *, bool on, const char *why);
 /* Ends the job, if there is one. */
 void lane_stop(struct lane *, enum job_end, const char *why);
+/* The same, and nobody looks any more: soon the lane is not busy. */
+void lane_drain(struct lane *, enum job_end, const char *why);
 /* The job that is run, its id and how far it is; false: none is. */
 bool lane_report(const struct lane *, struct job_report *);
+/* Whether letters are held, by a job or a look. */
 bool lane_is_busy(const struct lane *);
 /*
  * Somebody is about to look: a job gives back its window first, and goes on

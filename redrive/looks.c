@@ -69,7 +69,7 @@ start_next(struct looks *looks)
 	struct look *look = TAILQ_FIRST(&looks->waiting);
 
 	if (look == NULL || looks->current != NULL || looks->held ||
-	    looks->conn == NULL)
+	    looks->drained || looks->conn == NULL)
 		return;
 	TAILQ_REMOVE(&looks->waiting, look, entry);
 	looks->current = look;
@@ -114,6 +114,14 @@ looks_hold(struct looks *looks, bool on)
 {
 	looks->held = on;
 	start_next(looks);
+}
+
+void
+looks_drain(struct looks *looks)
+{
+	looks->drained = true;
+	if (looks->current != NULL)
+		survey_drain(looks->current->survey, "this daemon stops");
 }
 
 bool

@@ -21,6 +21,7 @@ TAILQ_HEAD(look_queue, look);
 struct looks {
 	struct rmq_conn *conn; /* NULL: none */
 	bool held;	       /* none may start: a job has the letters */
+	bool drained;	       /* ... or ever */
 	struct look *current;  /* NULL: none */
 	struct look_queue waiting;
 	void (*changed)(void *arg); /* looks_are_busy may be another now */
@@ -48,6 +49,8 @@ void looks_clear(struct looks *);
 void looks_link(struct looks *, struct rmq_conn *);
 /* On: none starts until it is off again. */
 void looks_hold(struct looks *, bool on);
+/* None starts any more; one that is under way ends soon. */
+void looks_drain(struct looks *);
 /* Whether one is under way: no job may start. */
 bool looks_are_busy(const struct looks *);
 /* Whether one is under way, or waits. */

@@ -175,6 +175,15 @@ on_lane_fired(void *arg, struct lane *lane, const char *trigger)
 }
 
 static void
+on_lane_looked(void *arg)
+{
+	struct redrive *r = arg;
+
+	if (r->duty != NULL)
+		duty_looked(r->duty);
+}
+
+static void
 on_lane_counted(void *arg, struct lane *lane)
 {
 	struct redrive *r = arg;
@@ -488,7 +497,7 @@ static void
 make_lanes(struct redrive *r)
 {
 	static const struct lane_cbs cbs = { on_lane_ended, on_lane_fired,
-		on_lane_counted };
+		on_lane_looked, on_lane_counted };
 
 	r->lanes = xcalloc(r->conf->pipeline_count, sizeof(struct lane *));
 	for (size_t i = 0; i < r->conf->pipeline_count; i++) {
@@ -626,7 +635,7 @@ redrive_drain(struct redrive *r)
 	}
 	once_stop(r->once);
 	for (size_t i = 0; i < r->lane_count; i++)
-		lane_stop(r->lanes[i], JOB_CANCELLED, "told to stop");
+		lane_drain(r->lanes[i], JOB_CANCELLED, "told to stop");
 	check_ended(r);
 }
 

@@ -20,7 +20,7 @@ struct survey {
 	void *arg;
 	struct loop *loop;
 	struct scan *scan;
-	struct loop_timer *timer; /* hold_max, then the giving back's limit */
+	struct loop_timer *timer; /* see on_timer */
 	struct loop_task end;
 	int64_t now_ms; /* wall clock at its start: what ages are taken from */
 	uint64_t count; /* letters shown */
@@ -44,7 +44,6 @@ on_end_task(void *arg)
 {
 	struct survey *s = arg;
 
-	loop_timer_start(s->loop, s->timer, s->options.env->settle_ms);
 	scan_close(s->scan, 0);
 	s->cbs->shown(s->arg, s->why);
 }
@@ -107,6 +106,7 @@ on_closed(void *arg)
 	s->cbs->ended(s->arg);
 }
 
+/* Time is up, be it hold_max or what is left to give back. */
 static void
 on_timer(void *arg)
 {
@@ -115,7 +115,7 @@ on_timer(void *arg)
 	if (s->over)
 		scan_hurry(s->scan);
 	else
-		finish(s, "it takes longer than hold_max");
+		survey_drain(s, "it takes longer than hold_max");
 }
 
 struct survey *
@@ -166,6 +166,13 @@ void
 survey_stop(struct survey *s, const char *why)
 {
 	finish(s, why);
+}
+
+void
+survey_drain(struct survey *s, const char *why)
+{
+	finish(s, why);
+	loop_timer_start(s->loop, s->timer, s->options.env->settle_ms);
 }
 
 void

@@ -55,6 +55,8 @@ void survey_free(struct survey *);
 void survey_detach(struct survey *);
 /* Shows no more and gives back. */
 void survey_stop(struct survey *, const char *why);
+/* The same; giving back may take no longer than drain_timeout. */
+void survey_drain(struct survey *, const char *why);
 /* Off: letters stop coming soon, until it is on again. */
 void survey_pull(struct survey *, bool on);
 

@@ -118,6 +118,16 @@ class Looks(ApiCase):
                                  ids[:limit])
         self.assert_as_before(ids)
 
+    def test_api_a_term_waits_for_a_look(self):
+        daemon = self.office()
+        ids = self.bury(numbered(12000))
+        for _ in range(4):
+            self.ask("peek", "orders", "--limit", "1")
+            self.assertEqual(daemon.terminate(), 0)
+            daemon = self.office()
+        self.assertEqual(daemon.terminate(), 0)
+        self.assert_as_before(ids)
+
     def test_api_a_job_gives_way_to_a_look(self):
         self.office(rate=20)
         ids = self.bury(numbered(100), reason=lambda n:

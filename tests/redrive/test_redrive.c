@@ -325,7 +325,7 @@ gives_back_in_order(void **state)
 
 	(void)state;
 	world->scan_prefetch = 16;
-	model_return_late(world->model, 50);
+	model_return_late(world->model, 5000);
 	world_start(world, NULL);
 	world_until(world, world_is_ready);
 	for (uint32_t i = 0; i < 30; i++) {
@@ -336,7 +336,7 @@ gives_back_in_order(void **state)
 		moved[i] = 10 * i + 10;
 	}
 	world->healthy = true;
-	world_run(world, 60000);
+	world_run(world, 300000);
 	world_expect(world, "orders", moved, 30);
 	world_expect(world, "orders.dlq", left, 270);
 	world_free(world);
