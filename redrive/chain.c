@@ -76,20 +76,20 @@ wait_no_more(struct chain *chain)
 }
 
 static void
-on_count(void *arg, int64_t ready, const struct rmq_close *why)
+on_count(void *arg, const struct rmq_reply *reply)
 {
 	struct chain *chain = arg;
 
-	(void)why;
 	chain->count = NULL;
-	if (ready < 0 || !chain->patient) {
+	if (!reply->ok || !chain->patient) {
 		wait_no_more(chain);
-	} else if ((uint64_t)ready >= chain->back) {
-		chain->back = (uint64_t)ready;
+	} else if (reply->message_count >= chain->back) {
+		chain->back = reply->message_count;
 		close_next(chain);
 	} else if (loop_now_ms(chain->loop) - chain->closed_ms > BACK_MAX_MS) {
 		log_info("dlq_gives_back_less", LOG_STR("queue", chain->queue),
-		    LOG_INT("ready", ready), LOG_UINT("expected", chain->back));
+		    LOG_UINT("ready", reply->message_count),
+		    LOG_UINT("expected", chain->back));
 		wait_no_more(chain);
 	} else {
 		loop_timer_start(chain->loop, chain->timer, BACK_LOOK_MS);
@@ -188,6 +188,15 @@ link_revoked(void *arg)
 }
 
 static void
+link_taking(void *arg, const struct rmq_reply *reply)
+{
+	struct chain_link *link = arg;
+
+	if (reply->ok)
+		link->chain->cbs->taking(link->chain->arg);
+}
+
+static void
 link_opened(void *arg)
 {
 	static const struct rmq_consumer_cbs cbs = { link_delivery,
@@ -202,7 +211,7 @@ link_opened(void *arg)
 	}
 	rmq_qos(link->channel, link->want, NULL, NULL);
 	link->consumer = rmq_consume(link->channel, link->chain->queue, 0,
-	    rmq_slice_of(NULL), &cbs, link, NULL);
+	    rmq_slice_of(NULL), &cbs, link, link_taking);
 }
 
 static void

@@ -39,6 +39,8 @@ struct chain_cbs {
 	/* One message, in the queue's order; it is the callback's to free. */
 	void (*message)(void *arg, struct chain_ref, struct rmq_message *,
 	    bool redelivered);
+	/* The queue serves the last link. */
+	void (*taking)(void *arg);
 	/* The last link has all that it wanted, or was cancelled. */
 	void (*filled)(void *arg);
 	/* A channel went by itself; refs into it are void. */

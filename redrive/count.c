@@ -9,7 +9,7 @@
 struct count {
 	struct rmq_channel *channel;
 	const char *queue;
-	count_cb *cb;
+	rmq_reply_cb *cb;
 	void *arg;
 };
 
@@ -19,8 +19,7 @@ on_reply(void *arg, const struct rmq_reply *reply)
 	struct count *count = arg;
 
 	rmq_channel_abandon(count->channel);
-	count->cb(count->arg, reply->ok ? (int64_t)reply->message_count : -1,
-	    reply->error);
+	count->cb(count->arg, reply);
 	free(count);
 }
 
@@ -38,12 +37,12 @@ on_closed(void *arg, const struct rmq_close *why)
 {
 	struct count *count = arg;
 
-	count->cb(count->arg, -1, why);
+	count->cb(count->arg, &(struct rmq_reply){ .error = why });
 	free(count);
 }
 
 struct count *
-count_ask(struct rmq_conn *conn, const char *queue, count_cb *cb, void *arg)
+count_ask(struct rmq_conn *conn, const char *queue, rmq_reply_cb *cb, void *arg)
 {
 	static const struct rmq_channel_cbs cbs = { .opened = on_opened,
 		.closed = on_closed };

@@ -7,21 +7,18 @@
 #ifndef DLO_REDRIVE_COUNT_H
 #define DLO_REDRIVE_COUNT_H
 
-#include <stdint.h>
-
 #include "amqp/channel.h"
 #include "lib/compiler.h"
 
 struct count;
 
 /*
- * `ready` messages; -1: nobody knows, for `why`: the broker's "no", or the end
- * of the channel. From the loop; the count is void by then.
+ * NULL: the connection has no channel left, or is gone. The answer is the
+ * broker's, or not ok when the channel went; it comes from the loop, and the
+ * count is void by then. When the leader of a quorum queue is slow to answer
+ * the broker tells of no message and no consumer.
  */
-typedef void count_cb(void *arg, int64_t ready, const struct rmq_close *why);
-
-/* NULL: the connection has no channel left, or is gone. */
-struct count *count_ask(struct rmq_conn *, const char *queue, count_cb *,
+struct count *count_ask(struct rmq_conn *, const char *queue, rmq_reply_cb *,
     void *arg) must_use;
 /* No answer is wanted any more; NULL is fine. */
 void count_cancel(struct count *);

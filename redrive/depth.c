@@ -24,17 +24,18 @@ struct depth {
 };
 
 static void
-answer(void *arg, int64_t ready, const struct rmq_close *why)
+answer(void *arg, const struct rmq_reply *reply)
 {
 	struct depth *depth = arg;
 
-	if (ready < 0)
+	if (!reply->ok)
 		log_debug("depth_unknown", LOG_STR("queue", depth->queue),
-		    LOG_INT("code", why->code), LOG_STR("text", why->text));
+		    LOG_INT("code", reply->error->code),
+		    LOG_STR("text", reply->error->text));
 	depth->count = NULL;
 	if (depth->conn != NULL && !depth->held)
 		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
-	depth->cb(depth->arg, ready);
+	depth->cb(depth->arg, reply->ok ? (int64_t)reply->message_count : -1);
 }
 
 static void

@@ -49,6 +49,7 @@ struct scan {
 	unsigned quiet;
 	bool known;
 	bool counted; /* target is what the broker said */
+	bool doubt;   /* it said "nothing", which may be no answer */
 	bool pull;
 	bool enough; /* the queue has no more, whatever was counted */
 	bool cut;
@@ -222,6 +223,17 @@ on_message(void *arg, struct chain_ref ref, struct rmq_message *message,
 		rmq_message_free(message);
 }
 
+static void count(struct scan *);
+
+static void
+on_taking(void *arg)
+{
+	struct scan *scan = arg;
+
+	if (scan->doubt && scan->seen == 0)
+		count(scan);
+}
+
 static void
 on_filled(void *arg)
 {
@@ -248,11 +260,15 @@ on_closed(void *arg)
 	scan->cbs->closed(scan->arg);
 }
 
-/* The first count: `ready` messages, or nobody may know (-1). */
+/*
+ * The first count: `ready` messages, or nobody may know (-1). "Nothing at all"
+ * may mean that the queue's leader did not answer: a consumer tells.
+ */
 static void
-start_reading(struct scan *scan, int64_t ready)
+start_reading(struct scan *scan, int64_t ready, uint32_t consumers)
 {
-	scan->counted = ready >= 0;
+	scan->doubt = ready == 0 && consumers == 0;
+	scan->counted = ready >= 0 && !scan->doubt;
 	scan->target = scan->counted ? (uint64_t)ready : 0;
 	scan->known = scan->counted && ready == scan->options.known;
 	if (scan->known || (scan->counted && ready == 0)) {
@@ -263,18 +279,19 @@ start_reading(struct scan *scan, int64_t ready)
 	go_on(scan);
 }
 
-/* A count after a silence. */
+/* A count after a silence; one without our own consumer is none. */
 static void
-look_again(struct scan *scan, int64_t ready)
+look_again(struct scan *scan, int64_t ready, uint32_t consumers)
 {
-	if (scan->seen != scan->seen_at_look)
+	if (scan->seen != scan->seen_at_look || (ready == 0 && consumers == 0))
 		return;
 	if (ready > 0) {
-		if (!scan->stalled)
+		if (!scan->stalled && !scan->doubt)
 			log_warn("dlq_delivers_nothing",
 			    LOG_STR("queue", scan->options.queue),
 			    LOG_INT("ready", ready));
-		scan->stalled = true;
+		scan->stalled = !scan->doubt;
+		scan->doubt = false;
 		return;
 	}
 	scan->enough = true;
@@ -282,25 +299,26 @@ look_again(struct scan *scan, int64_t ready)
 }
 
 static void
-counted(struct scan *scan, int64_t ready)
+counted(struct scan *scan, int64_t ready, uint32_t consumers)
 {
 	if (scan->state == SCAN_COUNTING)
-		start_reading(scan, ready);
+		start_reading(scan, ready, consumers);
 	else
-		look_again(scan, ready);
+		look_again(scan, ready, consumers);
 }
 
 static void
-on_count(void *arg, int64_t ready, const struct rmq_close *why)
+on_count(void *arg, const struct rmq_reply *reply)
 {
 	struct scan *scan = arg;
 
 	scan->count = NULL;
-	/* Who may not ask still may read. */
-	if (ready >= 0 || why->code == ACCESS_REFUSED)
-		counted(scan, ready);
+	if (reply->ok)
+		counted(scan, reply->message_count, reply->consumer_count);
+	else if (reply->error->code == ACCESS_REFUSED)
+		counted(scan, -1, 0); /* who may not ask still may read */
 	else
-		breaks(scan, why);
+		breaks(scan, reply->error);
 }
 
 /* Asks how many are ready. */
@@ -312,7 +330,7 @@ count(struct scan *scan)
 	scan->count =
 	    count_ask(scan->conn, scan->options.queue, on_count, scan);
 	if (scan->count == NULL)
-		counted(scan, -1);
+		counted(scan, -1, 0);
 }
 
 /* From time to time while messages are taken: do some still come? */
@@ -357,8 +375,8 @@ struct scan *
 scan_new(struct loop *loop, struct rmq_conn *conn,
     const struct scan_options *options, const struct scan_cbs *cbs, void *arg)
 {
-	static const struct chain_cbs chain_cbs = { on_message, on_filled,
-		on_lost, on_closed };
+	static const struct chain_cbs chain_cbs = { on_message, on_taking,
+		on_filled, on_lost, on_closed };
 	struct scan *scan = xcalloc(1, sizeof(*scan));
 
 	scan->loop = loop;

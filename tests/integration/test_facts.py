@@ -680,6 +680,24 @@ class Facts(harness.Case):
                 return
         self.fail("all was back at once, each time")
 
+    def fact_24_a_leader_that_is_slow_to_answer_counts_as_empty(self):
+        queue = self.fill(self.declare("work"), 3)
+        process = f"{{'{self.vhost}_{queue}', node()}}"
+        self.broker.ctl("eval", f"sys:suspend({process}).")
+        wire = self.wire()
+        wire.open_channel(1)
+        declare = spec.Queue.Declare(queue=queue, passive=True)
+        try:
+            told = wire.call(1, declare, spec.Queue.DeclareOk)
+            # To who consumes the leader itself answers.
+            wire.send(1, spec.Basic.Consume(queue=queue, consumer_tag="c"))
+        finally:
+            self.broker.ctl("eval", f"sys:resume({process}).")
+        self.assertEqual((told.message_count, told.consumer_count), (0, 0))
+        wire.expect(spec.Basic.ConsumeOk)
+        told = self.channel.queue_declare(queue, passive=True).method
+        self.assertEqual((told.message_count, told.consumer_count), (0, 1))
+
     def fact_24_what_is_returned_again_goes_behind_its_company(self):
         queue = self.fill(self.declare("work"), 10)
         for count in (10, 10, 3):

@@ -316,6 +316,30 @@ reads_no_more_than_it_may_hold(void **state)
 	world_free(world);
 }
 
+/* A leader that is slow to answer makes the broker say "nothing". */
+static void
+believes_no_count_that_nobody_gave(void **state)
+{
+	const struct once_options once = { .when_healthy = false };
+	struct world *world = world_new(3, "{" WORLD_BLIND "rate: 100}");
+
+	(void)state;
+	world_start(world, &once);
+	world_until(world, world_has_ended);
+	world_kill(world);
+	world_bury(world, 1, 5, &used_up);
+	model_hide_counts(world->model, true);
+	world_start(world, &once);
+	world_run(world, 60000);
+	assert_false(world->ended);
+	assert_int_equal(world_depth(world, "orders"), 5);
+	model_hide_counts(world->model, false);
+	world_until(world, world_has_ended);
+	assert_string_equal(world->result,
+	    "orders: complete: 5 redriven\n");
+	world_free(world);
+}
+
 /* A chain of many channels; what stays keeps its order. */
 static void
 gives_back_in_order(void **state)
@@ -560,6 +584,7 @@ main(void)
 		cmocka_unit_test(what_was_deleted_is_made_again),
 		cmocka_unit_test(waits_for_a_full_queue),
 		cmocka_unit_test(reads_no_more_than_it_may_hold),
+		cmocka_unit_test(believes_no_count_that_nobody_gave),
 		cmocka_unit_test(gives_back_in_order),
 		cmocka_unit_test(one_takes_over_from_the_other),
 		cmocka_unit_test(two_daemons_lose_nothing),

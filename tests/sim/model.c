@@ -1055,6 +1055,12 @@ model_return_late(struct model *model, int64_t max_ms)
 }
 
 void
+model_hide_counts(struct model *model, bool on)
+{
+	model->hides_counts = on;
+}
+
+void
 model_set_hold_max(struct model *model, int64_t ms)
 {
 	model->hold_max_us = ms * 1000;

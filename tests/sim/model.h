@@ -103,6 +103,8 @@ void model_delete_exchange(struct model *, const char *exchange);
  * 0: to its place, and at once.
  */
 void model_return_late(struct model *, int64_t max_ms);
+/* On: declares tell of no messages and no consumers, as slow leaders do. */
+void model_hide_counts(struct model *, bool on);
 /* No delivery may stay unacked for longer; 0: for ever. */
 void model_set_hold_max(struct model *, int64_t ms);
 const struct model_load *model_load(const struct model *);

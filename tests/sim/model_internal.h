@@ -150,6 +150,7 @@ struct model {
 	int64_t alarm_since_us; /* 0: there is none */
 	int64_t hold_max_us;	/* 0: none */
 	int64_t return_late_us; /* 0: at once */
+	bool hides_counts;
 	struct model_load load;
 	amqp_pool_t pool;
 };

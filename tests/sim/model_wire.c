@@ -584,9 +584,11 @@ on_queue_declare(struct model_channel *channel,
 		return;
 	}
 	queue = model_queue_find(model, name);
-	ok.message_count = (uint32_t)queue->ready_count;
-	TAILQ_FOREACH(consumer, &queue->consumers, of_queue)
-		ok.consumer_count++;
+	if (!model->hides_counts) {
+		ok.message_count = (uint32_t)queue->ready_count;
+		TAILQ_FOREACH(consumer, &queue->consumers, of_queue)
+			ok.consumer_count++;
+	}
 	send_method(channel->conn, channel->number,
 	    AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
 }
