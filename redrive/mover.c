@@ -60,6 +60,7 @@ struct mover {
 	enum mover_state state;
 	struct moves queued, sent;
 	size_t queued_count, sent_count;
+	size_t window; /* sent at most; small after a nack */
 	uint64_t next_seq;
 	struct rate rate;
 	struct loop_timer *timer; /* the rate's, or the backoff's */
@@ -172,6 +173,7 @@ back_off(struct mover *mover, const char *queue, const char *text)
 
 	mover_enter(mover, MOVER_BACKING_OFF);
 	mover->waited = false;
+	mover->window = 1;
 	loop_timer_start(mover->loop, mover->timer, wait_ms);
 	log_warn("work_queue_full",
 	    LOG_STR("pipeline", mover->options.conf->name),
@@ -222,6 +224,18 @@ was_refused(struct mover *mover, struct move *move,
 	}
 }
 
+/*
+ * One more may be under way, so that they double each time round: a queue with
+ * room for few sees few that it has to refuse.
+ */
+static void
+was_taken(struct mover *mover)
+{
+	mover->nacks = 0;
+	if (mover->window < SENT_MAX)
+		mover->window++;
+}
+
 static void
 sent(void *arg, const struct rmq_sent_result *result)
 {
@@ -240,7 +254,7 @@ sent(void *arg, const struct rmq_sent_result *result)
 			mover_enter(mover, MOVER_FLOWING);
 		if (result->sent == RMQ_SENT_OK) {
 			if (mover->state == MOVER_FLOWING)
-				mover->nacks = 0;
+				was_taken(mover);
 			mover->cbs->moved(mover->arg, move->letter.ref,
 			    move->letter.action);
 		} else {
@@ -332,7 +346,7 @@ may_send(const struct mover *mover)
 	    lacks_credit(mover))
 		return false;
 	if (mover->state == MOVER_FLOWING)
-		return mover->sent_count < SENT_MAX;
+		return mover->sent_count < mover->window;
 	return mover->state == MOVER_BACKING_OFF && mover->waited &&
 	    mover->sent_count == 0;
 }
@@ -379,6 +393,7 @@ mover_new(const struct mover_options *options, const struct mover_cbs *cbs,
 	mover->options = *options;
 	mover->cbs = cbs;
 	mover->arg = arg;
+	mover->window = SENT_MAX;
 	mover->loop = options->env->loop;
 	TAILQ_INIT(&mover->queued);
 	TAILQ_INIT(&mover->sent);

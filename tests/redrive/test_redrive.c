@@ -292,6 +292,30 @@ waits_for_a_full_queue(void **state)
 	world_free(world);
 }
 
+/* A full queue that takes one now and then is not stormed each time. */
+static void
+knocks_softly_where_there_is_little_room(void **state)
+{
+	struct model_trouble tight = { .nack = 0.5 }, none = { 0 };
+	struct world *world = world_new(7, "{" WORLD_BLIND "rate: 5000}");
+	uint64_t before;
+
+	(void)state;
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 4000, &used_up);
+	before = model_load(world->model)->publishes;
+	model_set_trouble(world->model, &tight);
+	world->healthy = true;
+	world_run(world, 600 * 1000);
+	assert_true(world_depth(world, "orders") >= 100);
+	assert_true(model_load(world->model)->publishes - before < 1000);
+	model_set_trouble(world->model, &none);
+	world_until(world, dlq_is_empty);
+	assert_int_equal(world_depth(world, "orders"), 4000);
+	world_free(world);
+}
+
 /* Large bodies: no more is read than the stash may hold. */
 static void
 reads_no_more_than_it_may_hold(void **state)
@@ -335,8 +359,7 @@ believes_no_count_that_nobody_gave(void **state)
 	assert_int_equal(world_depth(world, "orders"), 5);
 	model_hide_counts(world->model, false);
 	world_until(world, world_has_ended);
-	assert_string_equal(world->result,
-	    "orders: complete: 5 redriven\n");
+	assert_string_equal(world->result, "orders: complete: 5 redriven\n");
 	world_free(world);
 }
 
@@ -583,6 +606,7 @@ main(void)
 		cmocka_unit_test(a_sick_queue_is_not_hammered),
 		cmocka_unit_test(what_was_deleted_is_made_again),
 		cmocka_unit_test(waits_for_a_full_queue),
+		cmocka_unit_test(knocks_softly_where_there_is_little_room),
 		cmocka_unit_test(reads_no_more_than_it_may_hold),
 		cmocka_unit_test(believes_no_count_that_nobody_gave),
 		cmocka_unit_test(gives_back_in_order),
