@@ -752,3 +752,18 @@ class Facts(harness.Case):
         properties = wire.receive().properties
         self.assertEqual((properties.message_id,
                           properties.headers["x-stream-offset"]), ("m-4", 4))
+
+    def fact_26_what_is_redriven_evicts_what_waits(self):
+        self.declare("work", "quorum", {"x-max-length": 10})
+        self.publish_many("work", 10, prefix="live")
+        self.publish_many("work", 20, prefix="redriven")
+        self.assertEqual([m.id for m in self.drain("work")],
+                         [f"redriven-{n}" for n in range(10, 20)])
+
+    def fact_27_an_old_binding_makes_two_copies(self):
+        self.channel.exchange_declare("redrive", "direct", durable=True)
+        for queue in ("old", "new"):
+            self.declare(queue)
+            self.channel.queue_bind(queue, "redrive", "orders")
+        self.publish("orders", exchange="redrive")
+        self.assertEqual([len(self.drain(q)) for q in ("old", "new")], [1, 1])
