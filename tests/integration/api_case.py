@@ -3,10 +3,12 @@
 """What the tests of the control API and of dlo's verbs share."""
 
 import json
+import os
 import socket
+import subprocess
 
 import harness
-from program import run_program
+from program import BIN, program_env, run_program
 from redrive_case import RedriveCase
 
 COLUMNS = 100
@@ -41,6 +43,23 @@ class ApiCase(RedriveCase):
         for line in out.splitlines():
             self.assertLessEqual(len(line), COLUMNS, line)
         return out + err
+
+    def dlo_fed(self, text, *args, env=None):
+        """A verb with that on stdin: (exit code, what it says)."""
+        done = subprocess.run(
+            [os.path.join(BIN, "dlo"), "-c", self.path, *args], input=text,
+            capture_output=True, text=True, timeout=60, check=False,
+            env=program_env(env))
+        return done.returncode, done.stdout + done.stderr
+
+    def mending(self):
+        """The environment of an editor that mends the body "body"."""
+        editor = os.path.join(self.folder, "editor")
+        with open(editor, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nsed -i 's/\"body\": \"body\"/"
+                       "\"body\": \"mended\"/' \"$1\"\n")
+        os.chmod(editor, 0o755)
+        return {"EDITOR": editor, "VISUAL": "", "TMPDIR": self.folder}
 
     def ask(self, *args, code=0):
         """What a verb says in JSON."""

@@ -201,14 +201,6 @@ class Mail(ApiCase):
                 for h in letter["headers"])
         return letters
 
-    def dlo_fed(self, text, *args, env=None):
-        """A verb with that on stdin: (exit code, what it says)."""
-        done = subprocess.run(
-            [os.path.join(BIN, "dlo"), "-c", self.path, *args], input=text,
-            capture_output=True, text=True, timeout=60, check=False,
-            env=program_env(env))
-        return done.returncode, done.stdout + done.stderr
-
     def test_api_import_gives_back_what_was_exported(self):
         self.office()
         ids = self.bury(numbered(50), headers={
@@ -254,12 +246,7 @@ class Mail(ApiCase):
     def test_api_edit_redrives_the_copy_and_archives_the_original(self):
         self.office()
         ids = self.bury(numbered(3))
-        editor = os.path.join(self.folder, "editor")
-        with open(editor, "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\nsed -i 's/\"body\": \"body\"/"
-                       "\"body\": \"mended\"/' \"$1\"\n")
-        os.chmod(editor, 0o755)
-        env = {"EDITOR": editor, "VISUAL": "", "TMPDIR": self.folder}
+        env = self.mending()
         code, said = self.dlo_fed("", "edit", "orders", "--id", "m-1",
                                   env=env)
         self.assertEqual(code, 0, said)

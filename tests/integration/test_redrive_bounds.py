@@ -8,7 +8,9 @@ import socket
 import threading
 import time
 
+import harness
 from api_case import ApiCase
+from program import run_program
 
 TOKEN = "not-to-be-guessed"
 CONNECTIONS = 32
@@ -131,26 +133,75 @@ class Deputy(ApiCase):
             **config["pipelines"]["orders"], "queue": "cakes"}
         return config
 
-    def test_deputy_is_not_sent_elsewhere(self):
-        """Letters name queues that are not their pipeline's, by our user (as
-        those of another pipeline do) and by nobody whom the broker vouches
-        for: each goes where its pipeline goes, or stays."""
-        names = ("cakes", "victim")
-        for queue in names:
+    victims = ("cakes", "victim")
+
+    def setUp(self):
+        super().setUp()
+        for queue in self.victims:
             self.declare(queue)
-        self.office()
+
+    def bury_hostile(self):
+        """Letters that name queues which are not their pipeline's, by our user
+        (as those of another pipeline do) and by nobody whom the broker vouches
+        for; their ids."""
         ids = []
         for who in ("guest", None):
-            for queue in names:
+            for queue in self.victims:
                 ids += self.bury([f"{queue}-{who}"], user_id=who, headers={
                     "dlo-queue": queue, "dlo-pipeline": queue,
                     "dlo-exchange": "", "dlo-routing-key": queue,
                     "CC": [queue], "BCC": [queue]})
         # What the broker itself made of CC, before it was a dead letter.
-        for queue in names:
+        for queue in self.victims:
             self.wait_depth(queue, 2)
             self.empty(queue)
+        return sorted(ids)
+
+    def assert_spared(self):
+        self.assertEqual([self.depth(queue) for queue in self.victims], [0, 0])
+
+    def test_deputy_is_not_sent_elsewhere(self):
+        """Each letter goes where its pipeline goes, or stays."""
+        self.office()
+        ids = self.bury_hostile()
         self.dlo("redrive", "orders", "--all", "--wait")
-        self.assertEqual([self.depth(queue) for queue in names], [0, 0])
+        self.assert_spared()
         self.assertEqual(sorted(self.ids_in("orders")
-                                + self.ids_in("orders.dlq")), sorted(ids))
+                                + self.ids_in("orders.dlq")), ids)
+
+    def test_deputy_keeps_the_dead_among_themselves(self):
+        self.office()
+        ids = self.bury_hostile()
+        for action, queue in (("park", "orders.parked"),
+                              ("unpark", "orders.dlq"),
+                              ("delete", "orders.archive"),
+                              ("restore", "orders.dlq")):
+            self.dlo(action, "orders", "--all", "--wait")
+            self.assert_spared()
+            self.wait_depth(queue, len(ids))
+        self.assertEqual(sorted(self.ids_in("orders.dlq")), ids)
+
+    def test_deputy_edits_and_imports_for_its_pipeline(self):
+        self.office()
+        ids = self.bury_hostile()
+        code, letters, said = run_program("dlo", "-c", self.path, "export",
+                                          "orders")
+        self.assertEqual(code, 0, said)
+        env = self.mending()
+        for number, name in enumerate(ids):
+            code, said = self.dlo_fed("", "edit", "orders", "--id", name,
+                                      env=env)
+            self.assertEqual(code, 0, said)
+            self.wait_depth("orders.archive", number + 1)
+            harness.wait_until(lambda: all(
+                job["state"] == "ended" for job in self.ask("jobs")["jobs"]),
+                "no job has the letters")
+        self.assert_spared()
+        self.assertEqual([m.body for m in self.empty("orders")],
+                         [b"mended"] * len(ids))
+        self.wait_depth("orders.archive", len(ids))
+        code, said = self.dlo_fed(letters, "import", "orders")
+        self.assertEqual(code, 0, said)
+        self.assert_spared()
+        self.wait_depth("orders.dlq", len(ids))
+        self.assertEqual(sorted(self.ids_in("orders.dlq")), ids)
