@@ -18,4 +18,6 @@ letters_path(struct buf *path, const struct verb_call *call, const char *what)
 		remote_add(path, "filter", buf_str(&filter));
 	}
 	buf_clear(&filter);
+	if (call->queue != NULL)
+		remote_add(path, "queue", call->queue);
 }

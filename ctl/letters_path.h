@@ -7,7 +7,7 @@
 #include "ctl/verbs.h"
 #include "lib/buf.h"
 
-/* "/v1/pipelines/P/WHAT?…" with the call's filter. */
+/* "/v1/pipelines/P/WHAT?…" with the call's filter and queue. */
 void letters_path(struct buf *, const struct verb_call *, const char *what);
 
 #endif

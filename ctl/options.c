@@ -186,6 +186,31 @@ take_redrives_above(void *arg, const char *value)
 	return why;
 }
 
+static const char *
+take_queue(void *arg, const char *queue)
+{
+	struct verb_call *call = arg;
+
+	if (call->queue != NULL)
+		return "one of --parked and --archive, once, is enough";
+	call->queue = queue;
+	return NULL;
+}
+
+static const char *
+take_parked(void *arg, const char *value)
+{
+	(void)value;
+	return take_queue(arg, "parked");
+}
+
+static const char *
+take_archive(void *arg, const char *value)
+{
+	(void)value;
+	return take_queue(arg, "archive");
+}
+
 #define JSON \
 	{ \
 		"json", 0, NULL, "one JSON object instead of text", take_json \
@@ -208,6 +233,12 @@ take_redrives_above(void *arg, const char *value)
 		"redrives-above", 0, "N", "redriven more often than that", \
 		    take_redrives_above \
 	}
+#define QUEUES \
+	{ "parked", 0, NULL, "those that are parked instead", take_parked }, \
+	{ \
+		"archive", 0, NULL, "those in the archive instead", \
+		    take_archive \
+	}
 #define MOVES \
 	{ "all", 0, NULL, "every letter: instead of a filter", take_all }, \
 	    { "max", 0, "N", "at most so many", take_max }, \
@@ -223,9 +254,11 @@ static const struct cli_option declare[] = {
 	{ "dry-run", 0, NULL, "change nothing: as plan", take_dry_run },
 	JSON,
 };
-static const struct cli_option look[] = { FILTERS, JSON };
+static const struct cli_option letter[] = { FILTERS, JSON };
+static const struct cli_option look[] = { FILTERS, QUEUES, JSON };
 static const struct cli_option peek[] = {
 	FILTERS,
+	QUEUES,
 	{ "limit", 0, "N", "at most so many (default: 20)", take_limit },
 	{ "body", 0, NULL, "show bodies too", take_body },
 	JSON,
@@ -250,6 +283,7 @@ static const struct cli_option audit[] = {
 
 OPTIONS(json);
 OPTIONS(declare);
+OPTIONS(letter);
 OPTIONS(look);
 OPTIONS(peek);
 OPTIONS(move);

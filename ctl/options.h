@@ -14,7 +14,8 @@ struct options {
 
 extern const struct options options_json;    /* --json */
 extern const struct options options_declare; /* --dry-run --json */
-extern const struct options options_look;    /* filters, --json */
+extern const struct options options_letter;  /* filters, --json */
+extern const struct options options_look;    /* and --parked, --archive */
 extern const struct options options_peek;    /* and --limit, --body */
 extern const struct options options_move;    /* filters, what a job has */
 extern const struct options options_redrive; /* and --canary */

@@ -106,7 +106,7 @@ static const struct verb verbs[] = {
 	    "Opens one dead letter in $VISUAL or $EDITOR. The edited copy "
 	    "goes to the work\n"
 	    "queue under an id of its own, the original to the archive.",
-	    "P", 1, .takes = &options_look, ASKS, .run = verb_edit },
+	    "P", 1, .takes = &options_letter, ASKS, .run = verb_edit },
 	{ "import", "exported letters back into the dead-letter queue",
 	    "Reads from stdin what export has written, and puts it into the "
 	    "dead-letter queue.",

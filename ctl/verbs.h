@@ -29,9 +29,10 @@ struct verb_call {
 	bool dry_run;
 	bool force;
 	bool wait;
-	bool all;	/* every letter, without a filter */
-	bool body;	/* show bodies too */
-	json_t *filter; /* as POST /v1/jobs takes it; NULL: none */
+	bool all;	   /* every letter, without a filter */
+	bool body;	   /* show bodies too */
+	json_t *filter;	   /* as POST /v1/jobs takes it; NULL: none */
+	const char *queue; /* as GET …/dead takes it; NULL: none given */
 	/* -1: not given. */
 	int64_t rate, max, canary, limit, since_ms;
 };

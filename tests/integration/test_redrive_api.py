@@ -118,6 +118,24 @@ class Looks(ApiCase):
                                  ids[:limit])
         self.assert_as_before(ids)
 
+    def test_api_the_parked_and_the_archive_can_be_looked_at(self):
+        self.office()
+        ids = self.bury(numbered(4))
+        self.dlo("park", "orders", "--id", "m-1", "--wait")
+        self.dlo("delete", "orders", "--id", "m-2", "--id", "m-3", "--wait")
+        for flags, expected in ((["--parked"], ids[1:2]),
+                                (["--archive"], ids[2:]), ([], ids[:1])):
+            shown = self.ask("peek", "orders", *flags)["messages"]
+            self.assertEqual([m["id"] for m in shown], expected)
+            self.assertEqual(self.ask("groups", "orders", *flags)["count"],
+                             len(expected))
+            _, lines, _ = run_program("dlo", "-c", self.path, "export",
+                                      "orders", *flags)
+            self.assertEqual([json.loads(line)["id"]
+                              for line in lines.splitlines()], expected)
+        self.assertIn("once, is enough", self.dlo(
+            "peek", "orders", "--parked", "--archive", code=64))
+
     def test_api_a_term_waits_for_a_look(self):
         daemon = self.office()
         ids = self.bury(numbered(12000))
