@@ -23,6 +23,8 @@ config_libconf_a_SOURCES = \
 	config/conf_parse.h \
 	config/conf_pool.c \
 	config/conf_pool.h \
+	config/conf_reload.c \
+	config/conf_reload.h \
 	config/conf_scalar.c \
 	config/conf_scalar.h \
 	config/conf_secret.c \

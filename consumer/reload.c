@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Dead Letter Office authors */
 #include "consumer/reload.h"
 
-#include "config/conf_change.h"
+#include "config/conf_reload.h"
 #include "downstream/plugin_check.h"
 #include "lib/log.h"
 
@@ -10,50 +10,6 @@ static const struct conf *
 in_force(const struct reload *r)
 {
 	return r->current != NULL ? r->current : r->first;
-}
-
-static void
-log_errors(const struct conf_errors *errors)
-{
-	struct buf line = { 0 };
-
-	for (size_t i = 0; i < errors->count; i++) {
-		buf_reset(&line);
-		conf_errors_show(errors, i, &line);
-		log_error("reload_error", LOG_STR("text", buf_str(&line)));
-	}
-	buf_clear(&line);
-}
-
-/* The file as it is now; NULL: it is not to be taken, and why is logged. */
-static struct conf *
-read_file(const struct reload *r)
-{
-	struct conf_errors errors = { 0 };
-	const struct conf *former = in_force(r);
-	struct conf *conf =
-	    conf_load(former->path, CONF_ROLE_CONSUMER, &errors);
-	bool valid;
-
-	if (conf != NULL)
-		plugin_check(conf, &errors);
-	valid = errors.count == 0;
-	if (valid)
-		conf_change_refused(former, conf, CONF_ROLE_CONSUMER, &errors);
-	log_errors(&errors);
-	if (!valid)
-		log_error("reload_failed", LOG_UINT("errors", errors.count),
-		    LOG_STR("text", "nothing has changed"));
-	else if (errors.count > 0)
-		log_error("reload_refused", LOG_UINT("keys", errors.count),
-		    LOG_STR("text",
-			"nothing has changed; these keys need a restart"));
-	if (errors.count > 0) {
-		conf_free(conf);
-		conf = NULL;
-	}
-	conf_errors_clear(&errors);
-	return conf;
 }
 
 void
@@ -67,7 +23,7 @@ reload_begin(struct reload *r)
 	}
 	daemon_reloading(r->daemon);
 	log_info("reloading", LOG_STR("path", in_force(r)->path));
-	r->next = read_file(r);
+	r->next = conf_reload(in_force(r), CONF_ROLE_CONSUMER, plugin_check);
 	if (r->next == NULL) {
 		daemon_reloaded(r->daemon);
 		return;

@@ -344,3 +344,17 @@ http_server_handle(struct http_server *server, const char *method,
 	route->arg = arg;
 	LIST_INSERT_HEAD(&server->routes, route, entry);
 }
+
+void
+http_server_unhandle(struct http_server *server, const void *arg)
+{
+	struct http_route *route = LIST_FIRST(&server->routes), *next;
+
+	for (; route != NULL; route = next) {
+		next = LIST_NEXT(route, entry);
+		if (route->arg != arg)
+			continue;
+		LIST_REMOVE(route, entry);
+		free(route);
+	}
+}

@@ -57,6 +57,8 @@ uint16_t http_server_port(const struct http_server *);
  */
 void http_server_handle(struct http_server *, const char *method,
     const char *path, http_server_cb *, void *arg);
+/* Takes back all that was given with this `arg`. */
+void http_server_unhandle(struct http_server *, const void *arg);
 
 /* Of a request not yet answered; valid until it is. */
 const char *http_server_method(const struct http_request *);

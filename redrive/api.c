@@ -414,5 +414,6 @@ api_free(struct api *api)
 	api_audit_stop(api);
 	api_letters_stop(api);
 	api_mail_stop(api);
+	http_server_unhandle(api->env.http, api);
 	free(api);
 }

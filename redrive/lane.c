@@ -340,6 +340,7 @@ lane_free(struct lane *lane)
 	limit_free(lane->limit);
 	loop_timer_free(lane->loop, lane->limit_timer);
 	loop_timer_free(lane->loop, lane->timer);
+	tally_pipeline_clear(&lane->tally);
 	topology_pipeline_names_clear(&lane->names);
 	free(lane);
 }

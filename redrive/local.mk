@@ -102,6 +102,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/registry_job.h \
 	redrive/registry_life.c \
 	redrive/registry_wish.c \
+	redrive/reload.c \
+	redrive/reload.h \
 	redrive/report.c \
 	redrive/report.h \
 	redrive/scan.c \

@@ -24,7 +24,7 @@ run(const struct args *args, const struct conf *conf)
 		    conf->path);
 		return CLI_DRIFT;
 	}
-	return program_run(conf, &listen, once);
+	return program_run(conf, &listen, once, args->cli.verbose);
 }
 
 static int

@@ -16,29 +16,64 @@
 #include "redrive/api.h"
 #include "redrive/print.h"
 #include "redrive/redrive.h"
+#include "redrive/reload.h"
 
 struct program {
 	struct daemon *daemon;
+	struct redrive_env env;
+	const struct conf_listen *listen;
+	const struct once_options *once; /* NULL: a daemon */
 	struct redrive *redrive;
 	struct api *api; /* NULL: none */
+	struct reload reload;
+	bool draining;
+	int exit_code;		/* of the core that has ended */
+	struct loop_task ended; /* it has */
+	struct loop_task again; /* a reload that came during another */
 };
+
+static void
+reload(void *arg)
+{
+	struct program *p = arg;
+
+	if (!p->draining && reload_begin(&p->reload))
+		redrive_drain(p->redrive);
+}
+
+static void
+reload_if_due(struct program *p)
+{
+	if (reload_is_due(&p->reload))
+		loop_defer(p->env.loop, &p->again);
+}
 
 static void
 on_ready(void *arg)
 {
-	daemon_ready(((struct program *)arg)->daemon);
+	struct program *p = arg;
+
+	daemon_ready(p->daemon);
+	reload_settled(&p->reload, true);
+	reload_if_due(p);
 }
 
 static void
 on_unreachable(void *arg)
 {
-	daemon_waiting(((struct program *)arg)->daemon);
+	struct program *p = arg;
+
+	daemon_waiting(p->daemon);
+	reload_settled(&p->reload, false);
 }
 
 static void
 on_ended(void *arg, int exit_code)
 {
-	daemon_end(((struct program *)arg)->daemon, exit_code);
+	struct program *p = arg;
+
+	p->exit_code = exit_code;
+	loop_defer(p->env.loop, &p->ended);
 }
 
 static void
@@ -54,6 +89,51 @@ on_result(void *arg, const struct once_result *result)
 }
 
 static void
+open_core(struct program *p)
+{
+	static const struct redrive_cbs cbs = {
+		.ready = on_ready,
+		.unreachable = on_unreachable,
+		.result = on_result,
+		.ended = on_ended,
+	};
+	const struct conf *conf = reload_in_force(&p->reload);
+
+	p->redrive = redrive_new(&p->env, conf, p->once, &cbs, p);
+	if (p->once == NULL && daemon_http(p->daemon) != NULL) {
+		const struct api_env api = { p->env.loop,
+			daemon_http(p->daemon), p->redrive, conf, p->listen };
+
+		p->api = api_new(&api);
+	}
+}
+
+static void
+close_core(struct program *p)
+{
+	api_free(p->api);
+	redrive_free(p->redrive);
+	p->api = NULL;
+	p->redrive = NULL;
+}
+
+/* Not from the core's callback: this frees it. */
+static void
+turn(void *arg)
+{
+	struct program *p = arg;
+
+	close_core(p);
+	if (p->draining || !reload_turn(&p->reload, p->exit_code != CLI_OK)) {
+		daemon_end(p->daemon, p->exit_code);
+		return;
+	}
+	open_core(p);
+	redrive_start(p->redrive);
+	reload_if_due(p);
+}
+
+static void
 core_start(void *arg)
 {
 	redrive_start(((struct program *)arg)->redrive);
@@ -62,17 +142,23 @@ core_start(void *arg)
 static void
 core_drain(void *arg)
 {
-	redrive_drain(((struct program *)arg)->redrive);
+	struct program *p = arg;
+
+	p->draining = true;
+	if (p->redrive != NULL)
+		redrive_drain(p->redrive);
 }
 
 static void
 core_reload(void *arg)
 {
-	(void)arg;
-	log_warn("reload_not_supported",
-	    LOG_STR("text",
-		"dlo-redrive reads its configuration only at start: "
-		"restart it"));
+	struct program *p = arg;
+
+	if (p->once == NULL)
+		reload(p);
+	else
+		log_warn("reload_not_supported",
+		    LOG_STR("text", "--once ends by itself"));
 }
 
 static bool
@@ -86,8 +172,9 @@ core_free(void *arg)
 {
 	struct program *p = arg;
 
-	api_free(p->api);
-	redrive_free(p->redrive);
+	loop_undefer(p->env.loop, &p->ended);
+	loop_undefer(p->env.loop, &p->again);
+	close_core(p);
 }
 
 /* The default socket's folder is ours to make; any other must be there. */
@@ -111,14 +198,8 @@ make_folder(const struct conf_listen *listen)
 
 int
 program_run(const struct conf *conf, const struct conf_listen *listen,
-    const struct once_options *once)
+    const struct once_options *once, bool verbose)
 {
-	static const struct redrive_cbs cbs = {
-		.ready = on_ready,
-		.unreachable = on_unreachable,
-		.result = on_result,
-		.ended = on_ended,
-	};
 	static const struct daemon_core core = {
 		.start = core_start,
 		.drain = core_drain,
@@ -131,8 +212,7 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 		.body_bytes = 32u << 20,
 		.connections = 32,
 	};
-	struct redrive_env env = { 0 };
-	struct program p = { 0 };
+	struct program p = { .listen = listen, .once = once };
 	int exit_code;
 	char *address;
 
@@ -145,18 +225,18 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 	free(address);
 	if (p.daemon == NULL)
 		return CLI_FAILED;
-	env.loop = daemon_loop(p.daemon);
-	env.net = daemon_net(p.daemon);
-	env.metrics = daemon_metrics(p.daemon);
-	env.instance = daemon_instance(p.daemon);
-	p.redrive = redrive_new(&env, conf, once, &cbs, &p);
-	if (once == NULL && daemon_http(p.daemon) != NULL) {
-		const struct api_env api = { env.loop, daemon_http(p.daemon),
-			p.redrive, conf, listen };
-
-		p.api = api_new(&api);
-	}
+	p.env.loop = daemon_loop(p.daemon);
+	p.env.net = daemon_net(p.daemon);
+	p.env.metrics = daemon_metrics(p.daemon);
+	p.env.instance = daemon_instance(p.daemon);
+	p.reload.daemon = p.daemon;
+	p.reload.first = conf;
+	p.reload.verbose = verbose;
+	loop_task_init(&p.ended, turn, &p);
+	loop_task_init(&p.again, reload, &p);
+	open_core(&p);
 	exit_code = daemon_run(p.daemon, &core, &p);
+	reload_clear(&p.reload);
 	daemon_close(p.daemon);
 	return exit_code;
 }

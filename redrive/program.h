@@ -11,9 +11,10 @@
 /*
  * Runs until it has drained or cannot go on, or, with `once` not NULL, until
  * the jobs that it asks for have ended and their results are on stdout;
- * returns the exit code. `listen` is where the pages are served.
+ * returns the exit code. `listen` is where the pages are served;
+ * `verbose`: log.level does not count.
  */
 int program_run(const struct conf *, const struct conf_listen *listen,
-    const struct once_options *once) must_use;
+    const struct once_options *once, bool verbose) must_use;
 
 #endif

@@ -725,8 +725,11 @@ redrive_free(struct redrive *r)
 		return;
 	metrics_off_render(r->env.metrics, on_render, r);
 	for (size_t i = 0; r->healths != NULL && i < r->conf->downstream_count;
-	     i++)
+	     i++) {
+		if (r->healths[i].probe != NULL)
+			tally_no_probe(&r->tally, r->conf->downstreams[i].name);
 		probe_free(r->healths[i].probe);
+	}
 	free(r->healths);
 	duty_free(r->duty);
 	job_events_free(r->events);

@@ -41,6 +41,16 @@ tally_pipeline_init(struct tally_pipeline *p, struct tally *t, const char *name)
 }
 
 void
+tally_pipeline_clear(struct tally_pipeline *p)
+{
+	if (p->dead_letters != NULL)
+		metrics_hide(p->dead_letters);
+	if (p->oldest_seconds != NULL)
+		metrics_hide(p->oldest_seconds);
+	metrics_hide(p->progress);
+}
+
+void
 tally_depth(struct tally_pipeline *p, double count)
 {
 	if (p->dead_letters == NULL)
@@ -61,4 +71,10 @@ void
 tally_probe(struct tally *t, const char *downstream, bool healthy)
 {
 	metrics_set(metrics_cell(t->probe_healthy, downstream), healthy);
+}
+
+void
+tally_no_probe(struct tally *t, const char *downstream)
+{
+	metrics_hide(metrics_cell(t->probe_healthy, downstream));
 }

@@ -40,10 +40,13 @@ void tally_init(struct tally *, struct metrics *);
 /* `name` and the tally must outlive it. */
 void tally_pipeline_init(struct tally_pipeline *, struct tally *,
     const char *name);
+/* What the gauges tell of is gone. */
+void tally_pipeline_clear(struct tally_pipeline *);
 /* How many dead letters there are, ready and held by us. */
 void tally_depth(struct tally_pipeline *, double count);
 /* The age of the oldest of them. */
 void tally_oldest(struct tally_pipeline *, double seconds);
 void tally_probe(struct tally *, const char *downstream, bool healthy);
+void tally_no_probe(struct tally *, const char *downstream);
 
 #endif

@@ -40,6 +40,7 @@ EXTRA_DIST += \
 	tests/integration/test_redrive_daemon.py \
 	tests/integration/test_redrive_jobs.py \
 	tests/integration/test_redrive_once.py \
+	tests/integration/test_redrive_reload.py \
 	tests/integration/test_topology.py \
 	tests/integration/test_topology_verbs.py \
 	tests/integration/wire.py

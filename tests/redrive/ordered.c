@@ -31,7 +31,7 @@ run(struct args *args)
 	log_open(conf->log.level, conf->log.format);
 	/* A filter or everything: `only` is of automatic jobs. */
 	args->once.filtered = true;
-	code = program_run(conf, &nowhere, &args->once);
+	code = program_run(conf, &nowhere, &args->once, false);
 	conf_free(conf);
 	return code;
 }
