@@ -17,7 +17,8 @@ struct chain_link {
 	struct chain *chain;
 	struct rmq_channel *channel;   /* NULL: gone */
 	struct rmq_consumer *consumer; /* NULL: none (yet, or any more) */
-	uint16_t want, received, acked;
+	uint16_t want;
+	uint32_t received, acked;
 	bool cancelling;
 	uint64_t *acks; /* tags to ack when the consumer is gone */
 	size_t ack_count;
@@ -38,7 +39,8 @@ struct chain {
 	bool patient;		  /* waits until messages are back */
 	struct count *count;	  /* asked for; else NULL */
 	struct loop_timer *timer; /* the next question */
-	uint64_t back;		  /* ready ones when they are */
+	uint64_t back;		  /* ready ones when they are, at least */
+	int64_t consumers;	  /* ... and consumers, at most; or -1 */
 	int64_t closed_ms;	  /* `closing` */
 	uint64_t received, acked, orphans;
 	int64_t acked_ms;
@@ -75,6 +77,37 @@ wait_no_more(struct chain *chain)
 	close_next(chain);
 }
 
+static uint32_t
+holders(const struct chain *chain)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < chain->length; i++)
+		count += chain->links[i]->channel != NULL &&
+		    link_held(chain->links[i]) > 0;
+	return count;
+}
+
+/*
+ * Messages that others send look like those that are awaited. But a quorum
+ * queue counts a cancelled consumer as long as it holds messages.
+ */
+static bool
+is_back(struct chain *chain, const struct rmq_reply *reply)
+{
+	int64_t consumers = reply->consumer_count;
+
+	if (chain->closing == NULL) /* it is the first count */
+		chain->consumers = consumers >= holders(chain) ? consumers : -1;
+	else if (reply->message_count < chain->back ||
+	    (chain->consumers >= 0 && consumers > chain->consumers))
+		return false;
+	else if (chain->consumers >= 0)
+		chain->consumers = consumers;
+	chain->back = reply->message_count;
+	return true;
+}
+
 static void
 on_count(void *arg, const struct rmq_reply *reply)
 {
@@ -83,8 +116,7 @@ on_count(void *arg, const struct rmq_reply *reply)
 	chain->count = NULL;
 	if (!reply->ok || !chain->patient) {
 		wait_no_more(chain);
-	} else if (reply->message_count >= chain->back) {
-		chain->back = reply->message_count;
+	} else if (is_back(chain, reply)) {
 		close_next(chain);
 	} else if (loop_now_ms(chain->loop) - chain->closed_ms > BACK_MAX_MS) {
 		log_info("dlq_gives_back_less", LOG_STR("queue", chain->queue),
@@ -119,6 +151,8 @@ on_link_closed(struct chain *chain)
 		return;
 	}
 	chain->back += held;
+	if (chain->consumers > 0)
+		chain->consumers--;
 	chain->closed_ms = loop_now_ms(chain->loop);
 	ask_count(chain);
 }

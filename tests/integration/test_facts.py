@@ -641,6 +641,10 @@ class Facts(harness.Case):
         wire.call(1, spec.Basic.Cancel("c"), spec.Basic.CancelOk)
         return wire, tags
 
+    def consumers(self, queue):
+        return self.channel.queue_declare(
+            queue, passive=True).method.consumer_count
+
     def order(self, queue, count):
         """How many neighbours are out of order."""
         self.wait_depth(queue, count)
@@ -672,10 +676,12 @@ class Facts(harness.Case):
         self.wait_depth(queue, count)
         for _ in range(20):
             wire, _ = self.window(queue, count)
+            self.assertEqual(self.consumers(queue), 1)
             wire.call(1, spec.Channel.Close(200, "", 0, 0),
                       spec.Channel.CloseOk)
             early = self.depth(queue) < count
             self.wait_depth(queue, count)
+            self.assertEqual(self.consumers(queue), 0)
             if early:
                 return
         self.fail("all was back at once, each time")
@@ -695,8 +701,7 @@ class Facts(harness.Case):
             self.broker.ctl("eval", f"sys:resume({process}).")
         self.assertEqual((told.message_count, told.consumer_count), (0, 0))
         wire.expect(spec.Basic.ConsumeOk)
-        told = self.channel.queue_declare(queue, passive=True).method
-        self.assertEqual((told.message_count, told.consumer_count), (0, 1))
+        self.assertEqual((self.depth(queue), self.consumers(queue)), (0, 1))
 
     def fact_24_what_is_returned_again_goes_behind_its_company(self):
         queue = self.fill(self.declare("work"), 10)

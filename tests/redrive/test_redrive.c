@@ -389,6 +389,33 @@ gives_back_in_order(void **state)
 	world_free(world);
 }
 
+/* The same while as many come as a channel holds. */
+static void
+gives_back_in_order_while_others_die(void **state)
+{
+	struct world *world = world_new(10, "{" WORLD_BLIND "rate: 1000}");
+	struct world_letter later = rejected;
+	uint32_t left[200 + 50 * 16];
+
+	(void)state;
+	world->scan_prefetch = 16;
+	model_return_late(world->model, 500);
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 200, &rejected);
+	world->healthy = true;
+	for (uint32_t i = 0; i < 50; i++) {
+		world_run(world, 100);
+		later.dead_ms = loop_wall_ms(world->loop);
+		world_bury(world, 201 + 16 * i, 16, &later);
+	}
+	world_run(world, 600000);
+	for (uint32_t i = 0; i < array_len(left); i++)
+		left[i] = i + 1;
+	world_expect(world, "orders.dlq", left, array_len(left));
+	world_free(world);
+}
+
 static const char *
 role_of(const struct redrive *redrive)
 {
@@ -610,6 +637,7 @@ main(void)
 		cmocka_unit_test(reads_no_more_than_it_may_hold),
 		cmocka_unit_test(believes_no_count_that_nobody_gave),
 		cmocka_unit_test(gives_back_in_order),
+		cmocka_unit_test(gives_back_in_order_while_others_die),
 		cmocka_unit_test(one_takes_over_from_the_other),
 		cmocka_unit_test(two_daemons_lose_nothing),
 		cmocka_unit_test(drains_at_any_moment),

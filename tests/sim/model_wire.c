@@ -559,6 +559,33 @@ model_wire_cancel(struct model_consumer *consumer)
 	consumer_free(consumer);
 }
 
+static bool
+holds(const struct model_channel *channel, const struct model_queue *queue)
+{
+	const struct model_entry *entry;
+
+	TAILQ_FOREACH(entry, &channel->unacked, link)
+		if (entry->queue == queue && entry->consumer == NULL)
+			return true;
+	return false;
+}
+
+/* Consumers that are cancelled and still hold messages. */
+static uint32_t
+holders(const struct model_wire *wire, const struct model_queue *queue)
+{
+	const struct model_wire_conn *conn;
+	const struct model_channel *channel;
+	uint32_t count = 0;
+
+	TAILQ_FOREACH(channel, &wire->going, link)
+		count += holds(channel, queue);
+	TAILQ_FOREACH(conn, &wire->conns, link)
+		TAILQ_FOREACH(channel, &conn->channels, link)
+			count += holds(channel, queue);
+	return count;
+}
+
 static void
 on_queue_declare(struct model_channel *channel,
     const amqp_queue_declare_t *args)
@@ -588,6 +615,7 @@ on_queue_declare(struct model_channel *channel,
 		ok.message_count = (uint32_t)queue->ready_count;
 		TAILQ_FOREACH(consumer, &queue->consumers, of_queue)
 			ok.consumer_count++;
+		ok.consumer_count += holders(channel->wire, queue);
 	}
 	send_method(channel->conn, channel->number,
 	    AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
