@@ -59,6 +59,12 @@ class Bounds(ApiCase):
             self.good.replace("pipelines", "p" * 65536)), 400)
         self.assertEqual(self.send(
             post + f"Content-Length: {BODY_BYTES + 1}\r\n"), 413)
+        # One that does not say how long it will be.
+        post = post.replace("HTTP/1.0", "HTTP/1.1")
+        chunk = b"%x\r\n" % (1 << 20) + b"x" * (1 << 20) + b"\r\n"
+        self.assertEqual(self.send(
+            post + "Transfer-Encoding: chunked\r\n",
+            chunk * (BODY_BYTES // (1 << 20) + 2) + b"0\r\n\r\n"), 413)
         self.assert_serves()
         self.assertEqual(self.ask("jobs")["jobs"], [])
 
