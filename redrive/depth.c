@@ -8,7 +8,7 @@
 #include "lib/xalloc.h"
 #include "redrive/count.h"
 
-/* After a hold. */
+/* After a hold, and when an answer is doubtful. */
 #define AGAIN_MS 1000
 
 struct depth {
@@ -19,23 +19,45 @@ struct depth {
 	struct rmq_conn *conn; /* NULL: none */
 	struct count *count;   /* NULL: not asking */
 	struct loop_timer *timer;
+	int64_t last; /* what it told; 0: nothing yet, -1: unknown */
+	bool doubts;  /* "nothing" came once */
 	bool held;
 	bool due; /* the timer is that of a question that is wanted now */
 };
+
+/*
+ * A leader that is slow to answer makes the broker say "nothing" (count.h):
+ * where there was something, it has to say so twice.
+ */
+static bool
+is_doubtful(struct depth *depth, const struct rmq_reply *reply)
+{
+	bool nothing = reply->ok && reply->message_count == 0 &&
+	    reply->consumer_count == 0;
+
+	depth->doubts = nothing && depth->last > 0 && !depth->doubts;
+	return depth->doubts;
+}
 
 static void
 answer(void *arg, const struct rmq_reply *reply)
 {
 	struct depth *depth = arg;
 
+	depth->count = NULL;
+	if (is_doubtful(depth, reply)) {
+		depth->due = true;
+		loop_timer_start(depth->loop, depth->timer, AGAIN_MS);
+		return;
+	}
 	if (!reply->ok)
 		log_debug("depth_unknown", LOG_STR("queue", depth->queue),
 		    LOG_INT("code", reply->error->code),
 		    LOG_STR("text", reply->error->text));
-	depth->count = NULL;
+	depth->last = reply->ok ? (int64_t)reply->message_count : -1;
 	if (depth->conn != NULL && !depth->held)
 		loop_timer_start(depth->loop, depth->timer, DEPTH_EVERY_MS);
-	depth->cb(depth->arg, reply->ok ? (int64_t)reply->message_count : -1);
+	depth->cb(depth->arg, depth->last);
 }
 
 static void

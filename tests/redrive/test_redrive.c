@@ -3,6 +3,7 @@
 /* The whole core against the model broker. */
 #include "tests/redrive/world.h"
 
+#include "redrive/lane.h"
 #include "redrive/registry.h"
 #include "tests/sim/sim_net.h"
 
@@ -363,6 +364,46 @@ believes_no_count_that_nobody_gave(void **state)
 	world_free(world);
 }
 
+static int64_t
+dead_shown(const struct world *world)
+{
+	struct lane_view view;
+
+	lane_view(redrive_lane(world->redrive, &world->conf->pipelines[0]),
+	    &view);
+	return view.dead;
+}
+
+/* The same between jobs: alerts must not end for that. */
+static void
+shows_no_count_that_nobody_gave(void **state)
+{
+	struct world *world = world_new(3, "{" WORLD_BLIND "rate: 100}");
+	uint64_t channels;
+
+	(void)state;
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 5, &used_up);
+	world_run(world, 10000);
+	assert_int_equal(dead_shown(world), 5);
+	for (unsigned i = 0; i < 10; i++) {
+		channels = model_load(world->model)->channels;
+		model_hide_counts(world->model, true);
+		while (model_load(world->model)->channels == channels)
+			world_run(world, 10);
+		world_run(world, 100);
+		model_hide_counts(world->model, false);
+		world_run(world, 2000);
+		assert_int_equal(dead_shown(world), 5);
+	}
+	world->healthy = true;
+	world_until(world, dlq_is_empty);
+	world_run(world, 10000);
+	assert_int_equal(dead_shown(world), 0);
+	world_free(world);
+}
+
 /* A chain of many channels; what stays keeps its order. */
 static void
 gives_back_in_order(void **state)
@@ -636,6 +677,7 @@ main(void)
 		cmocka_unit_test(knocks_softly_where_there_is_little_room),
 		cmocka_unit_test(reads_no_more_than_it_may_hold),
 		cmocka_unit_test(believes_no_count_that_nobody_gave),
+		cmocka_unit_test(shows_no_count_that_nobody_gave),
 		cmocka_unit_test(gives_back_in_order),
 		cmocka_unit_test(gives_back_in_order_while_others_die),
 		cmocka_unit_test(one_takes_over_from_the_other),
