@@ -348,6 +348,15 @@ refused_declare(struct topology_run *run, size_t i)
 	}
 }
 
+/* A 404 is also the word for "its node is down". */
+static bool
+says_missing(const struct topology_run *run)
+{
+	return run->no_code == 404 &&
+	    (strstr(run->no_text, "no queue") != NULL ||
+		strstr(run->no_text, "no exchange") != NULL);
+}
+
 /* The "no" to the question whether item `i` is there. */
 static void
 refused_passive(struct topology_run *run, size_t i)
@@ -358,10 +367,7 @@ refused_passive(struct topology_run *run, size_t i)
 		run_problem(run, i, TOPOLOGY_DIFFERENT);
 		return;
 	}
-	/* A 404 is also the word for "its node is down". */
-	if (run->no_code != 404 ||
-	    (strstr(run->no_text, "no queue") == NULL &&
-		strstr(run->no_text, "no exchange") == NULL)) {
+	if (!says_missing(run)) {
 		run_problem(run, i, TOPOLOGY_UNKNOWN);
 		return;
 	}
@@ -385,7 +391,8 @@ refused_bind(struct topology_run *run, size_t i)
 		run_problem(run, i, TOPOLOGY_UNKNOWN);
 		return;
 	case 404:
-		run_problem(run, i, TOPOLOGY_MISSING);
+		run_problem(run, i,
+		    says_missing(run) ? TOPOLOGY_MISSING : TOPOLOGY_UNKNOWN);
 		return;
 	default:
 		run_problem(run, i, TOPOLOGY_REFUSED);

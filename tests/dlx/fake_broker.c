@@ -165,8 +165,10 @@ judge(struct fake_broker *fake, const struct request *request,
 		fake->bindings++;
 		if ((traits & FAKE_NO_BIND) != 0)
 			return no(why, 403, "ACCESS_REFUSED - write access");
+		if ((traits & FAKE_NODE_DOWN) != 0)
+			return no(why, 404, "NOT_FOUND - home node is down");
 		if ((traits & FAKE_EXISTS) == 0)
-			return no(why, 404, "NOT_FOUND - no such thing");
+			return no(why, 404, "NOT_FOUND - no queue");
 		make(fake,
 		    xasprintf("binding %s -> %s (%s)", request->source,
 			request->name, request->key));

@@ -245,9 +245,17 @@ tells_troubles_apart(void **state)
 		    "ACCESS_REFUSED - access\n" },
 		{ "queue orders", FAKE_NODE_DOWN, true,
 		    "unknown queue orders: 404 "
+		    "NOT_FOUND - home node is down\n"
+		    "unknown binding dlo.retry.orders -> orders (): 404 "
+		    "NOT_FOUND - home node is down\n"
+		    "unknown binding dlo.redrive -> orders (orders): 404 "
 		    "NOT_FOUND - home node is down\n" },
 		{ "queue mails", FAKE_NODE_DOWN, true,
 		    "unknown queue mails: 404 "
+		    "NOT_FOUND - home node is down\n"
+		    "unknown binding dlo.retry.mails -> mails (): 404 "
+		    "NOT_FOUND - home node is down\n"
+		    "unknown binding dlo.redrive -> mails (mails): 404 "
 		    "NOT_FOUND - home node is down\n" },
 		{ "queue dlo.jobs", FAKE_NO_BIND, true,
 		    "unknown binding dlo.control -> dlo.jobs (jobs): 403 "
