@@ -21,6 +21,7 @@ EXTRA_DIST += $(check_SCRIPTS) \
 	scripts/soak \
 	scripts/soak_fuzz.py \
 	scripts/soak_growth.py \
+	scripts/soak_hands.py \
 	scripts/soak_looks.py \
 	scripts/soak_redrive.py \
 	scripts/soak_shop.py \

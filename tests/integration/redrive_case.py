@@ -23,6 +23,9 @@ class RedriveCase(harness.Case):
 
     def setUp(self):
         super().setUp()
+        self.make_queues()
+
+    def make_queues(self):
         self.declare("orders")
         self.channel.queue_declare("orders.dlq", durable=True,
                                    arguments=DEAD_ARGUMENTS)
