@@ -156,6 +156,9 @@ class Looks(ApiCase):
         moved = 100 - groups["count"]
         self.assertTrue(groups["complete"])
         self.assertGreaterEqual(moved, 5)
+        # While it still makes room, it makes room for one more.
+        harness.wait_until(lambda: self.depth("orders") > moved,
+                           "it moves again")
         self.assertIn("gave way", self.dlo("peek", "orders", code=1))
         # One that stands still has nothing to lose by it.
         self.dlo("pause", job)
