@@ -18,18 +18,23 @@
 #include "redrive/redrive.h"
 #include "redrive/reload.h"
 
+/* Between tries to start again with what has worked before. */
+#define RESTART_MS 2000
+
 struct program {
 	struct daemon *daemon;
 	struct redrive_env env;
 	const struct conf_listen *listen;
 	const struct once_options *once; /* NULL: a daemon */
-	struct redrive *redrive;
-	struct api *api; /* NULL: none */
+	struct redrive *redrive;	 /* NULL: between two of them */
+	struct api *api;		 /* NULL: none */
 	struct reload reload;
+	bool served; /* it was ready once: no fault ends it any more */
 	bool draining;
 	int exit_code;		/* of the core that has ended */
 	struct loop_task ended; /* it has */
 	struct loop_task again; /* a reload that came during another */
+	struct loop_timer *restart;
 };
 
 static void
@@ -37,8 +42,12 @@ reload(void *arg)
 {
 	struct program *p = arg;
 
-	if (!p->draining && reload_begin(&p->reload))
+	if (p->draining || !reload_begin(&p->reload))
+		return;
+	if (p->redrive != NULL)
 		redrive_drain(p->redrive);
+	else
+		loop_defer(p->env.loop, &p->ended);
 }
 
 static void
@@ -53,6 +62,7 @@ on_ready(void *arg)
 {
 	struct program *p = arg;
 
+	p->served = true;
 	daemon_ready(p->daemon);
 	reload_settled(&p->reload, true);
 	reload_if_due(p);
@@ -117,20 +127,33 @@ close_core(struct program *p)
 	p->redrive = NULL;
 }
 
+static void
+restart(void *arg)
+{
+	struct program *p = arg;
+
+	open_core(p);
+	redrive_start(p->redrive);
+	reload_if_due(p);
+}
+
 /* Not from the core's callback: this frees it. */
 static void
 turn(void *arg)
 {
 	struct program *p = arg;
+	bool failed = p->exit_code != CLI_OK;
 
 	close_core(p);
-	if (p->draining || !reload_turn(&p->reload, p->exit_code != CLI_OK)) {
+	loop_timer_stop(p->env.loop, p->restart);
+	if (p->draining)
 		daemon_end(p->daemon, p->exit_code);
-		return;
-	}
-	open_core(p);
-	redrive_start(p->redrive);
-	reload_if_due(p);
+	else if (reload_turn(&p->reload, failed))
+		restart(p);
+	else if (failed && p->served && p->once == NULL)
+		loop_timer_start(p->env.loop, p->restart, RESTART_MS);
+	else
+		daemon_end(p->daemon, p->exit_code);
 }
 
 static void
@@ -147,6 +170,8 @@ core_drain(void *arg)
 	p->draining = true;
 	if (p->redrive != NULL)
 		redrive_drain(p->redrive);
+	else
+		on_ended(p, CLI_OK);
 }
 
 static void
@@ -164,7 +189,13 @@ core_reload(void *arg)
 static bool
 core_is_ready(void *arg, struct buf *why)
 {
-	return redrive_is_ready(((struct program *)arg)->redrive, why);
+	const struct program *p = arg;
+
+	if (p->redrive != NULL)
+		return redrive_is_ready(p->redrive, why);
+	if (why != NULL)
+		buf_add_str(why, "it cannot start again: see the log");
+	return false;
 }
 
 static void
@@ -174,6 +205,7 @@ core_free(void *arg)
 
 	loop_undefer(p->env.loop, &p->ended);
 	loop_undefer(p->env.loop, &p->again);
+	loop_timer_free(p->env.loop, p->restart);
 	close_core(p);
 }
 
@@ -234,6 +266,7 @@ program_run(const struct conf *conf, const struct conf_listen *listen,
 	p.reload.verbose = verbose;
 	loop_task_init(&p.ended, turn, &p);
 	loop_task_init(&p.again, reload, &p);
+	p.restart = loop_timer_new(p.env.loop, restart, &p);
 	open_core(&p);
 	exit_code = daemon_run(p.daemon, &core, &p);
 	reload_clear(&p.reload);

@@ -96,6 +96,32 @@ class Reload(ApiCase):
         self.hup(daemon, config)
         self.assertEqual(self.names(), ["orders", "cakes"])
 
+    def test_reload_that_finds_a_queue_gone_waits_for_it(self):
+        """Neither the new configuration can be started with nor the former:
+        what ends a start does not end a daemon that has served."""
+        daemon, config = self.serve()
+        self.bury(numbered(3))
+        self.channel.queue_delete("orders")
+        self.write_config(config)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reload_failed")
+        daemon.wait_log("start_failed", count=3)
+        self.assertEqual(daemon.get("/readyz")[0], 503)
+        self.assertEqual(daemon.get("/healthz")[0], 200)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reload_failed", count=2)
+        self.declare("orders")
+        harness.wait_until(lambda: daemon.metrics().value("dlo_active") == 1
+                           and daemon.get("/readyz")[0] == 200,
+                           "it is back")
+        self.dlo("redrive", "orders", "--all", "--wait")
+        self.assertEqual(self.ids_in("orders"), numbered(3))
+        self.channel.queue_delete("orders")
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reload_failed", count=3)
+        daemon.wait_log("start_failed", count=7)
+        self.assertEqual(daemon.terminate(), 0)
+
     def test_reload_again_and_again_ends_with_the_last(self):
         daemon, config = self.serve()
         self.declare("cakes")
