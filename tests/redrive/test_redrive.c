@@ -457,6 +457,61 @@ gives_back_in_order_while_others_die(void **state)
 	world_free(world);
 }
 
+/* A job that has moved its 30 letters and gives 270 back, some of them late. */
+static struct world *
+world_giving_back(int64_t late_ms)
+{
+	struct world *world = world_new(11, "{" WORLD_BLIND "rate: 1000}");
+
+	world->scan_prefetch = 16;
+	world_start(world, NULL);
+	world_until(world, world_is_ready);
+	world_bury(world, 1, 270, &rejected);
+	world_bury(world, 271, 30, &used_up);
+	model_return_late(world->model, late_ms);
+	world->healthy = true;
+	while (world_depth(world, "orders") < 30)
+		world_run(world, 10);
+	world_run(world, 1500);
+	return world;
+}
+
+/* Whoever waits for what others take waits not for long. */
+static void
+gives_back_though_no_count_tells_so(void **state)
+{
+	struct world *world = world_giving_back(500);
+
+	(void)state;
+	model_hide_counts(world->model, true);
+	world_run(world, 6000);
+	model_hide_counts(world->model, false);
+	world_run(world, 60000);
+	redrive_drain(world->redrive);
+	world_run(world, 100);
+	assert_true(world->ended);
+	assert_int_equal(world_depth(world, "orders"), 30);
+	assert_int_equal(world_depth(world, "orders.dlq"), 270);
+	world_free(world);
+}
+
+static void
+a_drain_gives_back_within_its_time(void **state)
+{
+	/* 17 channels, and none is waited for in vain. */
+	struct world *world = world_giving_back(4900);
+
+	(void)state;
+	redrive_drain(world->redrive);
+	world_run(world, 31000);
+	assert_true(world->ended);
+	assert_int_equal(world->exit_code, 0);
+	world_run(world, 5000);
+	assert_int_equal(world_depth(world, "orders"), 30);
+	assert_int_equal(world_depth(world, "orders.dlq"), 270);
+	world_free(world);
+}
+
 static const char *
 role_of(const struct redrive *redrive)
 {
@@ -680,6 +735,8 @@ main(void)
 		cmocka_unit_test(shows_no_count_that_nobody_gave),
 		cmocka_unit_test(gives_back_in_order),
 		cmocka_unit_test(gives_back_in_order_while_others_die),
+		cmocka_unit_test(gives_back_though_no_count_tells_so),
+		cmocka_unit_test(a_drain_gives_back_within_its_time),
 		cmocka_unit_test(one_takes_over_from_the_other),
 		cmocka_unit_test(two_daemons_lose_nothing),
 		cmocka_unit_test(drains_at_any_moment),
