@@ -146,11 +146,9 @@ turn(void *arg)
 
 	close_core(p);
 	loop_timer_stop(p->env.loop, p->restart);
-	if (p->draining)
-		daemon_end(p->daemon, p->exit_code);
-	else if (reload_turn(&p->reload, failed))
+	if (!p->draining && reload_turn(&p->reload, failed))
 		restart(p);
-	else if (failed && p->served && p->once == NULL)
+	else if (!p->draining && failed && p->served && p->once == NULL)
 		loop_timer_start(p->env.loop, p->restart, RESTART_MS);
 	else
 		daemon_end(p->daemon, p->exit_code);

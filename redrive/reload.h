@@ -5,8 +5,8 @@
  * restart, is logged line by line and nothing changes. Else the core drains as
  * at the end of the process, its jobs wait in the broker, and another begins
  * with what the file says; if that cannot start (a queue is missing), one with
- * the former configuration does, however long it has to try. However often a reload is asked for while one
- * is under way, one more follows.
+ * the former configuration does, however long it has to try. However often a
+ * reload is asked for while one is under way, one more follows.
  */
 #ifndef DLO_REDRIVE_RELOAD_H
 #define DLO_REDRIVE_RELOAD_H
