@@ -143,15 +143,16 @@ turn(void *arg)
 {
 	struct program *p = arg;
 	bool failed = p->exit_code != CLI_OK;
+	bool endures = p->served && p->once == NULL;
 
 	close_core(p);
 	loop_timer_stop(p->env.loop, p->restart);
 	if (!p->draining && reload_turn(&p->reload, failed))
 		restart(p);
-	else if (!p->draining && failed && p->served && p->once == NULL)
+	else if (!p->draining && failed && endures)
 		loop_timer_start(p->env.loop, p->restart, RESTART_MS);
-	else
-		daemon_end(p->daemon, p->exit_code);
+	else /* TERM may come just when a start has failed */
+		daemon_end(p->daemon, endures ? CLI_OK : p->exit_code);
 }
 
 static void
