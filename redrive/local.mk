@@ -87,6 +87,8 @@ redrive_libredrive_a_SOURCES = \
 	redrive/print.h \
 	redrive/probe_amqp.c \
 	redrive/probe_amqp.h \
+	redrive/probes.c \
+	redrive/probes.h \
 	redrive/program.c \
 	redrive/program.h \
 	redrive/ramp.c \

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "dlx/topology.h"
-#include "downstream/probe.h"
 #include "lib/cli.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
@@ -15,7 +14,7 @@
 #include "redrive/job_env.h"
 #include "redrive/job_event.h"
 #include "redrive/lane.h"
-#include "redrive/probe_amqp.h"
+#include "redrive/probes.h"
 #include "redrive/scan.h"
 #include "redrive/stash.h"
 #include "redrive/tally.h"
@@ -24,19 +23,13 @@
 
 /* Bytes of messages in our hands, of all jobs together. */
 #define HELD_MAX (256u << 20)
+
 enum redrive_state {
 	REDRIVE_STARTING,
 	REDRIVE_RUNNING,
 	REDRIVE_DRAINING,
 	REDRIVE_CLOSING,
 	REDRIVE_ENDED,
-};
-
-/* A downstream's probe; pipelines share it. */
-struct health {
-	struct redrive *redrive;
-	const struct conf_downstream *conf;
-	struct probe *probe; /* NULL: nobody asks */
 };
 
 struct redrive {
@@ -54,9 +47,9 @@ struct redrive {
 	struct job_env job_env;
 	struct lane **lanes;
 	size_t lane_count;
-	struct health *healths; /* one for each downstream */
-	struct rmq_conn *conn;	/* to scan on; NULL: none */
-	bool active;		/* this daemon has the jobs */
+	struct probes *probes;
+	struct rmq_conn *conn; /* to scan on; NULL: none */
+	bool active;	       /* this daemon has the jobs */
 	struct verdicts *verdicts;
 	struct circuits *circuits;
 	struct loop_timer *circuits_timer; /* when one grows old */
@@ -353,17 +346,14 @@ on_stash(void *arg)
 }
 
 static void
-on_probe(void *arg, const struct probe_event *event)
+on_health(void *arg, const struct conf_downstream *downstream, bool healthy)
 {
-	struct health *health = arg;
-	struct redrive *r = health->redrive;
-	bool healthy = event->health == PROBE_HEALTHY;
+	struct redrive *r = arg;
 
-	if (!event->changed || r->state >= REDRIVE_DRAINING)
+	if (r->state >= REDRIVE_DRAINING)
 		return;
-	tally_probe(&r->tally, health->conf->name, healthy);
 	for (size_t i = 0; i < r->lane_count; i++) {
-		if (lane_pipeline(r->lanes[i])->downstream != health->conf)
+		if (lane_pipeline(r->lanes[i])->downstream != downstream)
 			continue;
 		if (r->once != NULL)
 			once_health(r->once, r->lanes[i], healthy);
@@ -450,6 +440,22 @@ make_once(struct redrive *r)
 	};
 
 	r->once = once_new(&env, r->once_options, r->env.instance, &cbs, r);
+}
+
+static void
+make_probes(struct redrive *r)
+{
+	const struct probes_env env = {
+		.loop = r->env.loop,
+		.net = r->env.net,
+		.conf = r->conf,
+		.tally = &r->tally,
+		.conn = &r->conn,
+		.driver_new = r->env.driver_new,
+		.driver_arg = r->env.arg,
+	};
+
+	r->probes = probes_new(&env, on_health, r);
 }
 
 static size_t
@@ -544,6 +550,7 @@ redrive_new(const struct redrive_env *env, const struct conf *conf,
 		.changed = on_stash,
 		.arg = r };
 	make_uplink(r);
+	make_probes(r);
 	r->job_env = (struct job_env){
 		.loop = env->loop,
 		.publisher = uplink_publisher(r->uplink),
@@ -582,42 +589,13 @@ is_asked_for(const struct redrive *r, const struct conf_downstream *downstream)
 	return false;
 }
 
-/* NULL: without a probe it is healthy. */
-static struct probe_driver *
-make_driver(struct redrive *r, const struct conf_downstream *conf)
-{
-	if (conf->probe.kind == CONF_PROBE_NONE)
-		return NULL;
-	if (r->env.driver_new != NULL)
-		return r->env.driver_new(r->env.arg, conf);
-	if (conf->probe.kind == CONF_PROBE_AMQP)
-		return probe_amqp_new(r->env.loop, &r->conn, r->conf, conf);
-	return probe_driver_new(r->env.loop, r->env.net, conf);
-}
-
-static void
-start_probes(struct redrive *r)
-{
-	r->healths = xcalloc(r->conf->downstream_count, sizeof(*r->healths));
-	for (size_t i = 0; i < r->conf->downstream_count; i++) {
-		const struct conf_downstream *conf = &r->conf->downstreams[i];
-		const struct probe_params params =
-		    probe_params_of(conf->name, &conf->probe);
-
-		if (!is_asked_for(r, conf))
-			continue;
-		r->healths[i].redrive = r;
-		r->healths[i].conf = conf;
-		r->healths[i].probe = probe_new(r->env.loop, &params,
-		    make_driver(r, conf), on_probe, &r->healths[i]);
-		tally_probe(&r->tally, conf->name, false);
-	}
-}
-
 void
 redrive_start(struct redrive *r)
 {
-	start_probes(r);
+	for (size_t i = 0; i < r->conf->downstream_count; i++) {
+		if (is_asked_for(r, &r->conf->downstreams[i]))
+			probes_ask(r->probes, &r->conf->downstreams[i]);
+	}
 	uplink_start(r->uplink);
 	if (r->duty != NULL)
 		office_start(duty_office(r->duty));
@@ -710,12 +688,7 @@ redrive_conn(const struct redrive *r)
 enum probe_health
 redrive_health(const struct redrive *r, const struct conf_downstream *conf)
 {
-	const struct health *health = &r->healths[conf - r->conf->downstreams];
-
-	if (conf->probe.kind == CONF_PROBE_NONE)
-		return PROBE_HEALTHY;
-	return health->probe != NULL ? probe_health(health->probe)
-				     : PROBE_UNKNOWN;
+	return probes_health(r->probes, conf);
 }
 
 void
@@ -724,13 +697,7 @@ redrive_free(struct redrive *r)
 	if (r == NULL)
 		return;
 	metrics_off_render(r->env.metrics, on_render, r);
-	for (size_t i = 0; r->healths != NULL && i < r->conf->downstream_count;
-	     i++) {
-		if (r->healths[i].probe != NULL)
-			tally_no_probe(&r->tally, r->conf->downstreams[i].name);
-		probe_free(r->healths[i].probe);
-	}
-	free(r->healths);
+	probes_free(r->probes);
 	duty_free(r->duty);
 	job_events_free(r->events);
 	for (size_t i = 0; i < r->lane_count; i++)
