@@ -12,6 +12,7 @@
 #include "redrive/api_parts.h"
 #include "redrive/redrive.h"
 
+#define ALL	  "/v1/"
 #define PIPELINES "/v1/pipelines"
 #define JOBS	  "/v1/jobs"
 #define FEATURES  "/v1/features/"
@@ -380,6 +381,38 @@ get_audit(void *arg, struct http_request *request)
 		api_audit(arg, request);
 }
 
+static void
+refuse_all(void *arg, struct http_request *request)
+{
+	static const struct api_problem problem = { API_UNAVAILABLE,
+		"not_running", "the daemon cannot start again after a reload",
+		"its log says why, and it tries again every other second" };
+
+	if (is_let_in(arg, request))
+		api_refuse(request, &problem);
+}
+
+static void
+serve(struct api *api)
+{
+	struct http_server *http = api->env.http;
+
+	api->registry = redrive_registry(api->env.redrive);
+	api_status_start(api);
+	LIST_INIT(&api->audits);
+	LIST_INIT(&api->looks);
+	LIST_INIT(&api->mails);
+	http_server_handle(http, "GET", PIPELINES, get_pipelines, api);
+	http_server_handle(http, "GET", PIPELINES "/", get_pipeline, api);
+	http_server_handle(http, "POST", PIPELINES "/", post_pipeline, api);
+	http_server_handle(http, "GET", JOBS, get_jobs, api);
+	http_server_handle(http, "POST", JOBS, post_job, api);
+	http_server_handle(http, "GET", JOBS "/", get_job, api);
+	http_server_handle(http, "POST", JOBS "/", steer_job, api);
+	http_server_handle(http, "POST", FEATURES, post_feature, api);
+	http_server_handle(http, "GET", AUDIT, get_audit, api);
+}
+
 struct api *
 api_new(const struct api_env *env)
 {
@@ -387,21 +420,12 @@ api_new(const struct api_env *env)
 
 	api->env = *env;
 	api->listen = *env->listen;
-	api->registry = redrive_registry(env->redrive);
-	api_status_start(api);
-	LIST_INIT(&api->audits);
-	LIST_INIT(&api->looks);
-	LIST_INIT(&api->mails);
-	http_server_handle(env->http, "GET", PIPELINES, get_pipelines, api);
-	http_server_handle(env->http, "GET", PIPELINES "/", get_pipeline, api);
-	http_server_handle(env->http, "POST", PIPELINES "/", post_pipeline,
-	    api);
-	http_server_handle(env->http, "GET", JOBS, get_jobs, api);
-	http_server_handle(env->http, "POST", JOBS, post_job, api);
-	http_server_handle(env->http, "GET", JOBS "/", get_job, api);
-	http_server_handle(env->http, "POST", JOBS "/", steer_job, api);
-	http_server_handle(env->http, "POST", FEATURES, post_feature, api);
-	http_server_handle(env->http, "GET", AUDIT, get_audit, api);
+	if (env->redrive != NULL) {
+		serve(api);
+	} else {
+		http_server_handle(env->http, "GET", ALL, refuse_all, api);
+		http_server_handle(env->http, "POST", ALL, refuse_all, api);
+	}
 	return api;
 }
 
@@ -410,10 +434,12 @@ api_free(struct api *api)
 {
 	if (api == NULL)
 		return;
-	api_status_stop(api);
-	api_audit_stop(api);
-	api_letters_stop(api);
-	api_mail_stop(api);
+	if (api->env.redrive != NULL) {
+		api_status_stop(api);
+		api_audit_stop(api);
+		api_letters_stop(api);
+		api_mail_stop(api);
+	}
 	http_server_unhandle(api->env.http, api);
 	free(api);
 }

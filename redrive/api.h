@@ -42,7 +42,7 @@ struct redrive;
 struct api_env {
 	struct loop *loop;
 	struct http_server *http;
-	struct redrive *redrive;
+	struct redrive *redrive; /* NULL: there is none now, 503 to all */
 	const struct conf *conf;
 	const struct conf_listen *listen;
 };

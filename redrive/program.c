@@ -98,6 +98,22 @@ on_result(void *arg, const struct once_result *result)
 	buf_clear(&text);
 }
 
+/* Without a redrive it tells that there is none. */
+static void
+open_api(struct program *p)
+{
+	const struct api_env env = {
+		.loop = p->env.loop,
+		.http = daemon_http(p->daemon),
+		.redrive = p->redrive,
+		.conf = reload_in_force(&p->reload),
+		.listen = p->listen,
+	};
+
+	api_free(p->api);
+	p->api = p->once == NULL && env.http != NULL ? api_new(&env) : NULL;
+}
+
 static void
 open_core(struct program *p)
 {
@@ -107,15 +123,10 @@ open_core(struct program *p)
 		.result = on_result,
 		.ended = on_ended,
 	};
-	const struct conf *conf = reload_in_force(&p->reload);
 
-	p->redrive = redrive_new(&p->env, conf, p->once, &cbs, p);
-	if (p->once == NULL && daemon_http(p->daemon) != NULL) {
-		const struct api_env api = { p->env.loop,
-			daemon_http(p->daemon), p->redrive, conf, p->listen };
-
-		p->api = api_new(&api);
-	}
+	p->redrive =
+	    redrive_new(&p->env, reload_in_force(&p->reload), p->once, &cbs, p);
+	open_api(p);
 }
 
 static void
@@ -137,6 +148,13 @@ restart(void *arg)
 	reload_if_due(p);
 }
 
+static void
+wait_to_restart(struct program *p)
+{
+	open_api(p);
+	loop_timer_start(p->env.loop, p->restart, RESTART_MS);
+}
+
 /* Not from the core's callback: this frees it. */
 static void
 turn(void *arg)
@@ -150,7 +168,7 @@ turn(void *arg)
 	if (!p->draining && reload_turn(&p->reload, failed))
 		restart(p);
 	else if (!p->draining && failed && endures)
-		loop_timer_start(p->env.loop, p->restart, RESTART_MS);
+		wait_to_restart(p);
 	else /* TERM may come just when a start has failed */
 		daemon_end(p->daemon, endures ? CLI_OK : p->exit_code);
 }

@@ -108,6 +108,10 @@ class Reload(ApiCase):
         daemon.wait_log("start_failed", count=3)
         self.assertEqual(daemon.get("/readyz")[0], 503)
         self.assertEqual(daemon.get("/healthz")[0], 200)
+        harness.wait_until(
+            lambda: "cannot start again" in self.dlo_fed("", "status")[1],
+            "dlo says so")
+        self.assertEqual(self.dlo_fed("", "pause", "orders")[0], 69)
         daemon.signal(signal.SIGHUP)
         daemon.wait_log("reload_failed", count=2)
         self.declare("orders")
