@@ -46,12 +46,15 @@ class RedriveCase(harness.Case):
         return self.config(downstream, **over)
 
     def bury(self, ids, reason="attempts_exhausted", channel=None,
-             queue="orders.dlq", headers=None, body=b"body", **properties):
+             queue="orders.dlq", headers=None, body=b"body", before=None,
+             **properties):
         """Puts dead letters with these ids into the queue, as dlo-consumer
-        writes them, and waits until they are there."""
+        writes them, and waits until they are there. `before`: how many there
+        are, where somebody may still hold some of them."""
         channel = channel or self.new_channel(confirms=False)
         now_ms = int(time.time() * 1000)
-        before = self.depth(queue)
+        if before is None:
+            before = self.depth(queue)
         for number, message_id in enumerate(ids):
             chosen = reason(number) if callable(reason) else reason
             its = {

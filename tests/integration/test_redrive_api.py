@@ -108,7 +108,8 @@ class Looks(ApiCase):
                 self.assertEqual(self.ask("groups", "orders")["count"],
                                  len(ids))
             elif kind == 1:
-                ids += self.bury([f"late-{number}-{n}" for n in range(50)])
+                ids += self.bury([f"late-{number}-{n}" for n in range(50)],
+                                 before=len(ids))
             elif kind == 2:
                 self.ask("peek", "orders", "--id", chance.choice(ids))
             else:
