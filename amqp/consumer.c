@@ -53,22 +53,42 @@ rmq_consume(struct rmq_channel *ch, const char *queue, unsigned flags,
 	return consumer;
 }
 
-void
-rmq_cancel(struct rmq_consumer *consumer, rmq_reply_cb *done)
+static void
+write_cancel(struct rmq_consumer *consumer)
 {
 	struct rmq_channel *ch = consumer->channel;
 	amqp_basic_cancel_t method = { .nowait = 0 };
-	struct rmq_request *request;
 	char tag[TAG_SPACE];
 
-	request = rmq_request_push(ch, AMQP_BASIC_CANCEL_OK_METHOD, done,
-	    consumer->arg);
-	request->consumer = consumer;
-	consumer->cancelling = true;
 	if (!rmq_channel_live(ch))
 		return;
 	method.consumer_tag = make_tag(consumer, tag);
 	rmq_codec_write(ch->conn, ch->id, AMQP_BASIC_CANCEL_METHOD, &method, 0);
+}
+
+/*
+ * A broker that reads it before it has sent consume-ok may lose the channel,
+ * with all that was delivered there (3.10).
+ */
+void
+rmq_cancel(struct rmq_consumer *consumer, rmq_reply_cb *done)
+{
+	struct rmq_request *request;
+
+	request = rmq_request_push(consumer->channel,
+	    AMQP_BASIC_CANCEL_OK_METHOD, done, consumer->arg);
+	request->consumer = consumer;
+	consumer->cancelling = true;
+	if (consumer->begun)
+		write_cancel(consumer);
+}
+
+void
+rmq_consumer_begin(struct rmq_consumer *consumer)
+{
+	consumer->begun = true;
+	if (consumer->cancelling)
+		write_cancel(consumer);
 }
 
 bool

@@ -117,6 +117,7 @@ on_cancel(struct rmq_channel *ch, const amqp_basic_cancel_t *method)
 {
 	amqp_basic_cancel_ok_t cancel_ok = { .consumer_tag =
 						 method->consumer_tag };
+	struct rmq_reply begun = { 0 };
 	struct rmq_consumer *consumer;
 	bool no_ack;
 
@@ -127,6 +128,10 @@ on_cancel(struct rmq_channel *ch, const amqp_basic_cancel_t *method)
 	if (!method->nowait)
 		rmq_codec_write(ch->conn, ch->id, AMQP_BASIC_CANCEL_OK_METHOD,
 		    &cancel_ok, 0);
+	/* What has ended had begun. */
+	if (consumer != NULL && !consumer->begun)
+		(void)rmq_request_answer(ch, AMQP_BASIC_CONSUME_OK_METHOD,
+		    consumer, &begun);
 	/* Where we cancel too, our own answer is on its way. */
 	if (consumer == NULL || consumer->cancelling)
 		return;
@@ -160,8 +165,14 @@ on_consumer_answer(struct rmq_channel *ch, amqp_method_number_t number,
 	struct rmq_reply reply = { 0 };
 	bool no_ack;
 
-	if (!rmq_consumer_find(ch, tag, &consumer, &no_ack) ||
-	    consumer == NULL ||
+	if (!rmq_consumer_find(ch, tag, &consumer, &no_ack)) {
+		refuse(ch, number, "unknown consumer");
+		return;
+	}
+	/* The broker has cancelled it before it says that it had begun. */
+	if (consumer == NULL && number == AMQP_BASIC_CONSUME_OK_METHOD)
+		return;
+	if (consumer == NULL ||
 	    !rmq_request_answer(ch, number, consumer, &reply))
 		refuse(ch, number, "not asked for");
 }

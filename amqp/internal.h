@@ -153,6 +153,7 @@ struct rmq_consumer {
 	struct rmq_channel *channel;
 	uint64_t number; /* in its tag */
 	bool no_ack;
+	bool begun; /* the broker has said consume-ok */
 	bool cancelling;
 	bool gone; /* on the list of what is to be freed */
 	const struct rmq_consumer_cbs *cbs;
@@ -312,6 +313,8 @@ void rmq_channel_write_acks(struct rmq_channel *);
 bool rmq_consumer_find(struct rmq_channel *, amqp_bytes_t tag,
     struct rmq_consumer **, bool *no_ack);
 /* It is void; its memory goes with the next flush. Twice is fine. */
+/* Its consume-ok has come. */
+void rmq_consumer_begin(struct rmq_consumer *);
 void rmq_consumer_drop(struct rmq_consumer *);
 
 #endif

@@ -40,6 +40,8 @@ settle(struct rmq_channel *ch, struct rmq_request *request,
 	struct rmq_consumer *consumer = request->consumer;
 	bool cancelled = request->answer == AMQP_BASIC_CANCEL_OK_METHOD;
 
+	if (consumer != NULL && !cancelled && reply->ok)
+		rmq_consumer_begin(consumer);
 	TAILQ_REMOVE(&ch->requests, request, entry);
 	ch->conn->requests--;
 	if (request->cb != NULL)

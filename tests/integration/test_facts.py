@@ -744,6 +744,22 @@ class Facts(harness.Case):
         wire.open_channel(1)
         wire.call(1, spec.Basic.Qos(prefetch_count=65535), spec.Basic.QosOk)
 
+    def fact_24_a_cancel_before_consume_ok_costs_the_channel(self):
+        self.declare("work")
+        self.publish("work")
+        wire = self.wire()
+        wire.open_channel(1)
+        # The first keeps the channel busy until the cancel is there too.
+        for tag in "ab":
+            wire.send(1, spec.Basic.Consume(queue="work", consumer_tag=tag))
+        wire.send(1, spec.Basic.Cancel("b"))
+        closed = None
+        while not isinstance(closed, spec.Connection.Close):
+            closed = wire.receive_method().method
+        self.assertEqual(closed.reply_code, 541)
+        # With what was delivered there.
+        self.wait_depth("work", 1)
+
     def fact_25_a_stream_is_read_at_an_offset(self):
         self.declare("stream", "stream")
         self.publish_many("stream", 10)
