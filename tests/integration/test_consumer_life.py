@@ -271,39 +271,6 @@ class Broker(Life):
             "dlo_broker_faults_total", kind="connection_lost"), 2)
         self.assertEqual(metrics.value("dlo_broker_connected"), 2)
 
-    def test_a_broker_in_alarm_blocks_copies_but_no_acks(self):
-        self.private_broker()
-        self.declare("orders")
-        late = threading.Event()
-        self.addCleanup(late.set)
-
-        def answer(request):
-            if request.id == "m-0":
-                return 422
-            late.wait(60)
-            return 422 if request.id == "m-1" else 200
-
-        gate, down = self.gate(answer)
-        consumer = self.consumer(self.shop(down))
-        self.publish_many("orders", 5)
-        down.wait_requests(5)
-        self.broker.alarm()
-        gate.open.set()
-        # The publish that tells us of the alarm still goes through.
-        consumer.wait_log("broker_blocked")
-        late.set()
-        # Not wait_totals, which publishes.
-        wait_until(lambda: self.totals("orders")["unacked"] == 1,
-                   "all but one acked")
-        self.assertEqual(consumer.metrics().value(
-            "dlo_broker_blocked", connection="publish"), 1)
-        self.broker.end_alarm()
-        consumer.wait_log("broker_unblocked")
-        self.assertEqual([m.id for m in self.take("orders.dlq", 2)],
-                         ["m-0", "m-1"])
-        self.wait_totals("orders", total=0)
-        self.assertEqual(consumer.metrics().value("dlo_broker_blocked"), 0)
-
     def test_a_queue_deleted_and_made_anew_is_consumed_again(self):
         down = self.downstream(
             lambda r: 503 if r.id == "again" and r.attempt == 1 else 200)
