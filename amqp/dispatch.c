@@ -128,7 +128,7 @@ on_cancel(struct rmq_channel *ch, const amqp_basic_cancel_t *method)
 	if (!method->nowait)
 		rmq_codec_write(ch->conn, ch->id, AMQP_BASIC_CANCEL_OK_METHOD,
 		    &cancel_ok, 0);
-	/* What has ended had begun. */
+	/* What has ended had begun; its consume-ok is due, so never refused. */
 	if (consumer != NULL && !consumer->begun)
 		(void)rmq_request_answer(ch, AMQP_BASIC_CONSUME_OK_METHOD,
 		    consumer, &begun);

@@ -312,9 +312,9 @@ void rmq_channel_write_acks(struct rmq_channel *);
 /* The consumer with that tag. False: never one of ours; else NULL: gone. */
 bool rmq_consumer_find(struct rmq_channel *, amqp_bytes_t tag,
     struct rmq_consumer **, bool *no_ack);
-/* It is void; its memory goes with the next flush. Twice is fine. */
-/* Its consume-ok has come. */
+/* Its consume-ok has come: what waited for that is written. */
 void rmq_consumer_begin(struct rmq_consumer *);
+/* It is void; its memory goes with the next flush. Twice is fine. */
 void rmq_consumer_drop(struct rmq_consumer *);
 
 #endif

@@ -470,6 +470,29 @@ the_broker_can_cancel_before_consume_ok(void **state)
 }
 
 static void
+both_cancel_before_consume_ok(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_open(&b);
+	b.co = rmq_consume(b.ch, "q", 0, none, &rig_consumer_cbs, &b.co_end,
+	    rig_reply);
+	rmq_cancel(b.co, rig_reply);
+	rig_flush(&b.rig);
+	buf_reset(&b.rig.log);
+	wire_method(&b.rig.in, 1, BASIC_CANCEL, amqp_basic_cancel_t,
+	    .consumer_tag = amqp_cstring_bytes("c1"), .nowait = 1);
+	rig_feed(&b.rig);
+	rig_expect(&b.rig, "co: ok\n> 1 basic.cancel c1\n");
+	wire_method(&b.rig.in, 1, BASIC_CANCEL_OK, amqp_basic_cancel_ok_t,
+	    .consumer_tag = amqp_cstring_bytes("c1"));
+	rig_feed(&b.rig);
+	rig_expect(&b.rig, "co: ok\n");
+	rig_clear(&b.rig);
+}
+
+static void
 both_cancel_at_once(void **state)
 {
 	struct bench b;
@@ -915,6 +938,7 @@ main(void)
 		cmocka_unit_test(consumers_are_answered_by_their_tag),
 		cmocka_unit_test(a_cancel_waits_for_consume_ok),
 		cmocka_unit_test(the_broker_can_cancel_before_consume_ok),
+		cmocka_unit_test(both_cancel_before_consume_ok),
 		cmocka_unit_test(both_cancel_at_once),
 		cmocka_unit_test(bodies_are_split_by_frame_max),
 		cmocka_unit_test(knows_what_fits_a_frame),
