@@ -386,7 +386,7 @@ refuse_all(void *arg, struct http_request *request)
 {
 	static const struct api_problem problem = { API_UNAVAILABLE,
 		"not_running", "the daemon cannot start again after a reload",
-		"its log says why, and it tries again every other second" };
+		"its log says why; it goes on trying" };
 
 	if (is_let_in(arg, request))
 		api_refuse(request, &problem);
