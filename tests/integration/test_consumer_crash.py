@@ -97,7 +97,9 @@ class Crash(harness.Case):
         gate.set()
         self.now = self.consumer(config)
         # Queues are not counted at the same moment: one on its way between
-        # two of them may be in neither.
+        # two of them may be in neither. Not so when it is done.
         self.now.wait_log("trial", 60)
+        wait_until(lambda: self.now.metrics().value(
+            "dlo_settled_total", result="ok") == 1, "it is done", 60)
         wait_until(lambda: self.settled(0), "all is settled, nobody dead", 60)
         self.assertEqual(set(ids), {r.id for r in down.requests})

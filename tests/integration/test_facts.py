@@ -749,15 +749,19 @@ class Facts(harness.Case):
         self.publish("work")
         wire = self.wire()
         wire.open_channel(1)
+        wire.call(1, spec.Basic.Consume(queue="work"), spec.Basic.ConsumeOk)
+        tag = wire.expect(spec.Basic.Deliver).method.delivery_tag
         # The first keeps the channel busy until the cancel is there too.
-        for tag in "ab":
-            wire.send(1, spec.Basic.Consume(queue="work", consumer_tag=tag))
+        for consumer in "ab":
+            wire.send(1, spec.Basic.Consume(queue="work",
+                                            consumer_tag=consumer))
         wire.send(1, spec.Basic.Cancel("b"))
+        wire.send(1, spec.Basic.Ack(tag))
         closed = None
         while not isinstance(closed, spec.Connection.Close):
             closed = wire.receive_method().method
         self.assertEqual(closed.reply_code, 541)
-        # With what was delivered there.
+        # With the ack.
         self.wait_depth("work", 1)
 
     def fact_25_a_stream_is_read_at_an_offset(self):
